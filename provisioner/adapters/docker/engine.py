@@ -1,0 +1,339 @@
+"""The Docker engine of one host, through the docker SDK over the host's own connection."""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+import tarfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import docker.errors
+import docker.utils
+import requests.exceptions
+
+from provisioner.adapters.docker.progress import BuildProgress, PullProgress, registry_failure
+from provisioner.adapters.docker.shell import ContainerShell
+from provisioner.adapters.docker.transport import Dial, EngineClient
+from provisioner.errors import HostError, ProvisionerError
+from provisioner.model import Secret
+from provisioner.ports import Connection, ContainerRequest, ContainerState, OnLine
+
+# The engine's socket belongs to root and its group; a login that is neither has sudo. An engine of the 1.x series (the
+# paper's `docker-io`) has no dial-stdio.
+DIAL_COMMAND = """s=; [ -w /var/run/docker.sock ] || s='sudo -n'
+case "$(docker --version 2>/dev/null)" in *' version 1.'*) exec $s nc -U /var/run/docker.sock ;; esac
+exec $s docker system dial-stdio"""
+
+LABEL = "provisioner"
+"""On the containers that we started; others are not ours to remove."""
+
+PULL_ATTEMPTS = 4
+_GIB = 1 << 30
+
+
+class DockerEngine:
+    """Implements ports.Engine.
+
+    Args:
+        connection: the host's; asked for the free space on its disk.
+        dial: a new socket to the engine.
+        sleep: waits between attempts.
+    """
+
+    def __init__(self, connection: Connection, dial: Dial, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self.host = connection.name
+        self._connection = connection
+        self._dial = dial
+        self._sleep = sleep
+        self._made: EngineClient | None = None
+        self._lock = threading.Lock()
+
+    # ------------------------------------------------------------------------------------------------- engine
+
+    def ping(self) -> str | None:
+        """As ports.Engine.ping. Raises ConnectError when the host itself cannot be reached."""
+        try:
+            with self._translated("tell its version"):
+                return str(self._client().version()["Version"])
+        except HostError as error:
+            if any(isinstance(cause, requests.exceptions.ConnectionError) for cause in _causes(error)):
+                return None
+            raise
+
+    def free_gib(self) -> float:
+        """The free space on the disk that the engine keeps its images on, in GiB."""
+        with self._translated("say where it keeps its images"):
+            root = self._client().info()["DockerRootDir"]
+        # A login that may not look into the folder still sees its disk through the one above.
+        answer = self._connection.run(f"df -Pk '{root}' 2>/dev/null || df -Pk /", timeout_s=60)
+        return int(answer.output.splitlines()[-1].split()[3]) * 1024 / _GIB
+
+    # ------------------------------------------------------------------------------------------------- images
+
+    def image_id(self, tag: str) -> str | None:
+        """As ports.Engine.image_id."""
+        try:
+            with self._translated(f"look for {tag}"):
+                return str(self._inspect_image(tag)["Id"])
+        except HostError as error:
+            if isinstance(error.__cause__, docker.errors.ImageNotFound):
+                return None
+            raise
+
+    def pull(
+        self, tag: str, *, mirror: str | None, on_progress: OnLine, login: tuple[str, Secret] | None = None
+    ) -> str:
+        """As ports.Engine.pull; with `mirror`, that registry's image of the same path, tagged as `tag`.
+
+        Retries while the registry cannot be reached. `login` is a user name and a password, sent to the engine in the
+        request's header alone.
+        """
+        source = mirrored(tag, mirror) if mirror else tag
+        for attempt in range(1, PULL_ATTEMPTS + 1):
+            progress = PullProgress()
+            text = self._pull_once(source, login, progress, on_progress)
+            if text is None:
+                break
+            failure = registry_failure(text)
+            if not failure.retry or attempt == PULL_ATTEMPTS:
+                raise HostError(
+                    f"{self.host} could not pull {source}: {failure.what}",
+                    failure.remedy,
+                    host=self.host,
+                    tail=text.splitlines(),
+                )
+            on_progress(f"{failure.what}; attempt {attempt + 1} of {PULL_ATTEMPTS} follows")
+            self._sleep(5.0 * attempt)
+        with self._translated(f"tag {source} as {tag}"):
+            if source != tag:
+                repository, version = docker.utils.parse_repository_tag(tag)
+                self._client().tag(source, repository, version or "latest")
+            found = self._inspect_image(tag)
+        digests = [digest.partition("@")[2] for digest in found.get("RepoDigests") or ()]
+        return progress.digest or (digests[0] if digests else str(found["Id"]))
+
+    def _inspect_image(self, tag: str) -> dict[str, Any]:
+        return dict(self._client().inspect_image(tag))  # type: ignore[no-untyped-call]
+
+    def _pull_once(
+        self, source: str, login: tuple[str, Secret] | None, progress: PullProgress, on_progress: OnLine
+    ) -> str | None:
+        """What the engine says went wrong, or None."""
+        # Without a login an empty one is sent: given none, the SDK would look for the caller's own.
+        auth = {"username": login[0], "password": login[1].reveal()} if login else {}
+        try:
+            with self._translated(f"pull {source}"):
+                for event in self._client().pull(source, auth_config=auth, stream=True, decode=True):
+                    if "error" in event:
+                        return str(event["error"])
+                    line = progress.feed(event)
+                    if line:
+                        on_progress(line)
+        except HostError as error:
+            if isinstance(error.__cause__, docker.errors.APIError):
+                return str(error.__cause__.explanation)
+            raise
+        return None
+
+    def build(self, tag: str, files: Mapping[str, bytes], *, arguments: Mapping[str, str], on_progress: OnLine) -> str:
+        """As ports.Engine.build. Raises HostError with the instruction that failed and the last lines it printed."""
+        progress = BuildProgress()
+        with self._translated(f"build {tag}"):
+            events = self._client().build(
+                fileobj=_context(files),
+                custom_context=True,
+                tag=tag,
+                buildargs=dict(arguments),
+                decode=True,
+                rm=True,
+                forcerm=True,
+                use_config_proxy=False,
+            )
+            for event in events:
+                for line in progress.feed(event):
+                    on_progress(line)
+        image = None if progress.error else self.image_id(tag)
+        if image is None:
+            # The first instruction is where the engine fetches the base image.
+            of_registry = registry_failure(progress.error) if " : FROM " in progress.instruction else None
+            what = f": {of_registry.what}" if of_registry else ""
+            raise HostError(
+                f"building {tag} on {self.host} failed at {progress.instruction or 'its beginning'}{what}",
+                of_registry.remedy if of_registry else "its last lines say why; layers that were finished are kept",
+                host=self.host,
+                tail=progress.tail,
+            )
+        return image
+
+    # ------------------------------------------------------------------------------------------------- containers
+
+    def container(self, name: str) -> ContainerState | None:
+        """As ports.Engine.container."""
+        found = self._inspect(name)
+        if found is None:
+            return None
+        return ContainerState(
+            name=name,
+            image=found["Config"]["Image"],
+            image_id=found["Image"],
+            status=found["State"]["Status"],
+            privileged=bool(found["HostConfig"]["Privileged"]),
+        )
+
+    def start(self, request: ContainerRequest) -> None:
+        """As ports.Engine.start: `docker run -itd --net=host`, and again after the host restarts.
+
+        Raises HostError when a container of that name is there that we did not start, or when the new one ends at once.
+        """
+        found = self._inspect(request.name)
+        if found is not None and not _is_ours(found):
+            raise HostError(
+                f"{self.host} has a container {request.name} that this program did not start",
+                f"remove it (docker rm -f {request.name}), or choose another name: image.container",
+                host=self.host,
+            )
+        self.remove(request.name)
+        with self._translated(f"start {request.name} from {request.image}"):
+            client = self._client()
+            created = client.create_container(
+                request.image,
+                name=request.name,
+                tty=True,
+                stdin_open=True,
+                detach=True,
+                environment=dict(request.environment),
+                labels={LABEL: "container"},
+                host_config=client.create_host_config(
+                    network_mode="host",
+                    privileged=request.privileged,
+                    cap_add=list(request.capabilities) or None,
+                    binds=[f"{outside}:{inside}" for outside, inside in request.volumes.items()],
+                    shm_size=f"{request.shm_size_mib}m" if request.shm_size_mib else None,
+                    restart_policy={"Name": "unless-stopped"},
+                ),
+                volumes=list(request.volumes.values()),
+                use_config_proxy=False,
+            )
+            client.start(created["Id"])
+            state = client.inspect_container(created["Id"])["State"]
+            if not state["Running"]:
+                raise HostError(
+                    f"the container {request.name} on {self.host} ended at once with status {state['ExitCode']}",
+                    f"does the command of {request.image} keep running when started with -itd?",
+                    host=self.host,
+                    tail=deque(client.logs(created["Id"]).decode("utf-8", "replace").splitlines(), 20),
+                )
+
+    def remove(self, name: str) -> None:
+        """As ports.Engine.remove; a container that we did not start stays."""
+        found = self._inspect(name)
+        if found is None or not _is_ours(found):
+            return
+        with self._translated(f"remove {name}"):
+            try:
+                self._client().remove_container(found["Id"], force=True, v=True)
+            except docker.errors.NotFound:
+                return  # somebody was faster
+
+    def shell(self, name: str) -> ContainerShell:
+        """As ports.Engine.shell."""
+        return ContainerShell(self._client, self._dial, self._translated, name, self.host)
+
+    def _inspect(self, name: str) -> dict[str, Any] | None:
+        with self._translated(f"look for the container {name}"):
+            try:
+                return dict(self._client().inspect_container(name))
+            except docker.errors.NotFound:
+                return None
+
+    # ------------------------------------------------------------------------------------------------- inner workings
+
+    def _client(self) -> EngineClient:
+        with self._lock:
+            if self._made is None:
+                self._made = EngineClient(self._dial)
+            return self._made
+
+    @contextmanager
+    def _translated(self, doing: str) -> Iterator[None]:
+        """The SDK's errors as ours."""
+        try:
+            yield
+        except docker.errors.APIError as error:
+            raise HostError(
+                f"the Docker engine on {self.host} could not {doing}",
+                "its own words follow",
+                host=self.host,
+                tail=str(error.explanation).splitlines(),
+            ) from error
+        except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
+            for cause in _causes(error):
+                if isinstance(cause, ProvisionerError):  # the host itself is out of reach
+                    raise cause from None
+            raise HostError(
+                f"no Docker engine answered on {self.host} when it was to {doing}",
+                "see whether it runs: systemctl status docker",
+                host=self.host,
+                tail=[str(error)],
+            ) from error
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and all that it came of. The SDK wraps whatever happens while it connects."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def mirrored(tag: str, mirror: str) -> str:
+    """The name under which a mirror (`HOST[:PORT][/PATH]`) holds a tag: its registry replaced, Docker Hub's path whole.
+
+    `python:3.13` on `mirror.example.com` is `mirror.example.com/library/python:3.13`.
+    """
+    first, slash, rest = tag.partition("/")
+    if slash and ("." in first or ":" in first or first == "localhost"):
+        path = rest
+    else:
+        path = tag if slash else f"library/{tag}"
+    return f"{mirror.partition('://')[2] or mirror}".rstrip("/") + f"/{path}"
+
+
+def _is_ours(found: Mapping[str, Any]) -> bool:
+    return LABEL in (found["Config"].get("Labels") or {})
+
+
+def _context(files: Mapping[str, bytes]) -> io.BytesIO:
+    """A build context; the same files give the same bytes."""
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for name, content in sorted(files.items()):
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), 0o644
+            tar.addfile(member, io.BytesIO(content))
+    archive.seek(0)
+    return archive
+
+
+def dial_local() -> socket.socket:
+    """A socket to this machine's engine: $DOCKER_HOST where that is a unix socket, else /var/run/docker.sock."""
+    path = os.environ.get("DOCKER_HOST", "").removeprefix("unix://") or "/var/run/docker.sock"
+    if "://" in path:
+        raise HostError(f"DOCKER_HOST={path} is no unix socket", "provider: local works with this machine's engine")
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.connect(path)
+    except PermissionError as error:
+        sock.close()
+        raise HostError(
+            f"this login may not use the Docker engine at {path}", "add it to the group docker, then log in anew"
+        ) from error
+    except OSError:
+        sock.close()
+        raise
+    return sock

@@ -1,0 +1,147 @@
+"""The engine's event streams: progress in a few lines, and what a failure was."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+MIB = 1 << 20
+STEP_MIB = 100
+STEP_OUTPUT_LINES = 100
+TAIL_LINES = 20
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What went wrong at a registry, what to do about it, and whether the same call may go through later."""
+
+    what: str
+    remedy: str
+    retry: bool = False
+
+
+# The engine gives text alone, worded differently by version and registry; the first pattern that is in it counts.
+_FAILURES = (
+    (
+        r"no space left on device",
+        Failure(
+            "the host's disk is full",
+            "give it more (cloud.system_disk.size_gib), or make room there: docker system prune",
+        ),
+    ),
+    (
+        r"toomanyrequests|too many requests|rate limit",
+        Failure(
+            "the registry limits how much this address may pull",
+            "log in (image.registry_login), use image.registry_mirror, or wait",
+        ),
+    ),
+    (
+        r"x509|certificate|HTTP response to HTTPS client",
+        Failure(
+            "the engine does not trust the registry's certificate",
+            "give the host the registry's certificate authority, or use another image.registry_mirror",
+        ),
+    ),
+    (
+        r"no matching manifest|does not match the specified platform",
+        Failure("the image is not made for the host's processor architecture", "choose an image or a type that fits"),
+    ),
+    (
+        r"dial tcp|no such host|i/o timeout|connection refused|connection reset|TLS handshake timeout|request canceled"
+        r"|Client\.Timeout|deadline exceeded|unexpected EOF|: EOF|server misbehaving|network is unreachable"
+        r"|unexpected HTTP status: 5\d\d|unexpected status.*: 5\d\d|50[234] (Bad Gateway|Service|Gateway)",
+        Failure(
+            "the registry cannot be reached from the host",
+            "see that the host reaches the internet, or name a registry it reaches with image.registry_mirror",
+            retry=True,
+        ),
+    ),
+    (
+        r"access denied|denied:|unauthorized|authentication required|no basic auth|insufficient_scope|403 Forbidden",
+        Failure(
+            "access denied: there is no such repository, or it needs a login",
+            "check the name; for a private repository set image.registry_login",
+        ),
+    ),
+    (
+        r"manifest unknown|name unknown|not found",
+        Failure("the registry has no such tag", "check the tag in the inventory's image.pull"),
+    ),
+)
+
+
+def registry_failure(text: str) -> Failure:
+    """What the engine's words about a registry mean."""
+    for pattern, failure in _FAILURES:
+        if re.search(pattern, text, re.IGNORECASE):
+            return failure
+    return Failure("the engine gave up", "the engine's own words follow")
+
+
+class PullProgress:
+    """Counts a pull's layers and bytes; `feed` gives a line when a layer is done or another 100 MiB have come."""
+
+    def __init__(self) -> None:
+        self.digest = ""
+        self._done: dict[str, bool] = {}
+        self._bytes: dict[str, int] = {}
+        self._told_mib = 0
+
+    def feed(self, event: Mapping[str, Any]) -> str | None:
+        """Take an event of the stream."""
+        status = str(event.get("status", ""))
+        if status.startswith("Digest: "):
+            self.digest = status.removeprefix("Digest: ")
+        layer = str(event.get("id", ""))
+        if not layer or status.startswith("Pulling from"):
+            return None
+        was_done = self._done.get(layer, False)
+        self._done[layer] = was_done or status in ("Pull complete", "Already exists")
+        if status == "Downloading":
+            self._bytes[layer] = int((event.get("progressDetail") or {}).get("current", 0))
+        mib = sum(self._bytes.values()) // MIB
+        if self._done[layer] and not was_done:
+            return f"layer {layer}: {status.lower()}; {self._count()}, {mib} MiB"
+        if mib >= self._told_mib + STEP_MIB:
+            self._told_mib = mib
+            return f"{self._count()}, {mib} MiB"
+        return None
+
+    def _count(self) -> str:
+        return f"{sum(self._done.values())} of {len(self._done)} layers"
+
+
+class BuildProgress:
+    """Follows a build; `feed` gives a line for each instruction, and some of a long instruction's output."""
+
+    def __init__(self) -> None:
+        self.image_id = ""
+        self.instruction = ""
+        self.error = ""
+        self.tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._lines = 0
+
+    def feed(self, event: Mapping[str, Any]) -> list[str]:
+        """Take an event of the stream."""
+        if "error" in event:
+            self.error = str(event["error"]).strip()
+            self.tail.extend(self.error.splitlines())
+            return []
+        self.image_id = str((event.get("aux") or {}).get("ID", self.image_id))
+        told = []
+        for line in _COLOUR.sub("", str(event.get("stream", ""))).splitlines():
+            if re.match(r"Step \d+/\d+ : ", line):
+                self.instruction = line
+                self._lines = 0
+                told.append(line)
+            elif line.strip():
+                self.tail.append(line.rstrip())
+                self._lines += 1
+                if self._lines % STEP_OUTPUT_LINES == 0:
+                    told.append(line.rstrip())
+        return told

@@ -1,0 +1,89 @@
+"""The docker SDK's HTTP over whatever the host's connection dials, in place of a socket of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import docker
+import requests.adapters
+import urllib3.connection
+import urllib3.connectionpool
+
+Dial = Callable[[], Any]
+"""Gives a new socket, or what serves http.client as one, whose far end is the Docker engine."""
+
+REQUEST_TIMEOUT_S = 60
+IDLE_CONNECTIONS = 2
+"""Kept open for the next request: each is a session of the SSH connection, of which sshd allows ten."""
+
+
+class _Connection(urllib3.connection.HTTPConnection):
+    def __init__(self, dial: Dial) -> None:
+        super().__init__("localhost")
+        self._dial = dial
+
+    def connect(self) -> None:
+        self.sock = self._dial()
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the far end is still there. Asked of a kept connection, so whatever can be read is a farewell.
+
+        The inherited way polls a file descriptor, of which an SSH channel opens a pair each time.
+        """
+        if self.sock is None:
+            return False
+        self.sock.settimeout(0.0)
+        try:
+            self.sock.recv(1)
+        except (BlockingIOError, TimeoutError):
+            return True
+        except OSError:
+            return False
+        return False
+
+
+class _Pool(urllib3.connectionpool.HTTPConnectionPool):
+    def __init__(self, dial: Dial) -> None:
+        super().__init__("localhost", maxsize=IDLE_CONNECTIONS)
+        self._dial = dial
+
+    def _new_conn(self) -> _Connection:
+        return _Connection(self._dial)
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    def __init__(self, dial: Dial) -> None:
+        self._pool = _Pool(dial)
+        super().__init__()
+
+    def get_connection_with_tls_context(self, *_: Any, **__: Any) -> _Pool:
+        return self._pool
+
+    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:  # noqa: ARG002
+        return request.path_url
+
+    def close(self) -> None:
+        super().close()
+        self._pool.close()
+
+
+class EngineClient(docker.APIClient):
+    """The SDK's client over a dialled connection.
+
+    It neither reads nor sends the registry logins and proxies that the caller's own ~/.docker/config.json may hold: the
+    engine is somebody else's machine.
+    """
+
+    def __init__(self, dial: Dial) -> None:
+        self._dialling = _Adapter(dial)
+        super().__init__(base_url="http://localhost:2375", version="auto", timeout=REQUEST_TIMEOUT_S)
+        self.trust_env = False
+
+    def get_adapter(self, url: str | bytes) -> _Adapter:  # noqa: ARG002
+        """The one way out, whatever the URL says."""
+        return self._dialling
+
+    def _set_auth_headers(self, _: dict[str, str]) -> None:
+        """The SDK would send every login it finds along with a build."""

@@ -1,0 +1,120 @@
+"""What can be had: zones, stock, instance types, images and prices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from provisioner.adapters.ecs.api import dig
+from provisioner.adapters.ecs.instances import spot, system_disk
+from provisioner.adapters.ecs.part import Part, batches
+from provisioner.errors import CloudRefusedError
+from provisioner.model import Image, InstanceRequest, Price, TypeOffer
+
+TYPES_A_CALL = 10
+ARCHITECTURES = {"X86": "x86_64", "ARM": "arm64"}
+IN_STOCK = ("WithStock", "ClosedWithStock")
+"""The second: there is some, but none will be added."""
+
+
+class Offers(Part):
+    """Everything that is asked before something is created."""
+
+    def zones(self) -> list[str]:
+        """DescribeZones: the region's zones."""
+        body = self._api.call("DescribeZones", {"Verbose": False}, expect="Zones")
+        return sorted(str(zone["ZoneId"]) for zone in dig(body, "Zones.Zone", []))
+
+    def stock(self, instance_types: Sequence[str], *, spot: bool = False) -> dict[str, list[str]]:
+        """DescribeAvailableResource: the zones in stock for each type; a type without stock has an empty list.
+
+        One call whatever the number of types. Zones with plenty come before those that are running out.
+        """
+        asked = {
+            "DestinationResource": "InstanceType",
+            "InstanceChargeType": "PostPaid",
+            "IoOptimized": "optimized",
+            "NetworkCategory": "vpc",
+            "SpotStrategy": "SpotAsPriceGo" if spot else "NoSpot",
+            **({"InstanceType": instance_types[0]} if len(instance_types) == 1 else {}),
+        }
+        body = self._api.call("DescribeAvailableResource", asked)
+        found: dict[str, list[tuple[int, str]]] = {name: [] for name in instance_types}
+        for zone in dig(body, "AvailableZones.AvailableZone", []):
+            for resource in dig(zone, "AvailableResources.AvailableResource", []):
+                for offer in dig(resource, "SupportedResources.SupportedResource", []):
+                    category = offer.get("StatusCategory", IN_STOCK[0])
+                    if offer.get("Value") in found and offer.get("Status") == "Available" and category in IN_STOCK:
+                        found[offer["Value"]].append((IN_STOCK.index(category), str(zone["ZoneId"])))
+        return {name: [zone for _, zone in sorted(set(zones))] for name, zones in found.items()}
+
+    def type_offers(self, instance_types: Sequence[str]) -> list[TypeOffer]:
+        """DescribeInstanceTypes: those of `instance_types` that the service knows."""
+        items = (
+            item
+            for batch in batches(instance_types, TYPES_A_CALL)
+            for item in self._api.items("DescribeInstanceTypes", {"InstanceTypes": batch})
+        )
+        return [
+            TypeOffer(
+                instance_type=str(item["InstanceTypeId"]),
+                vcpus=int(item.get("CpuCoreCount") or 0),
+                memory_gib=float(item.get("MemorySize") or 0),
+                cpu_model=str(item.get("PhysicalProcessorModel") or ""),
+                architecture=ARCHITECTURES.get(
+                    str(item.get("CpuArchitecture")), str(item.get("CpuArchitecture") or "")
+                ),
+            )
+            for item in items
+            if item.get("InstanceTypeId") in instance_types
+        ]
+
+    def newest_image(self, family: str, instance_type: str) -> Image:
+        """DescribeImages: the newest image of a system image family. Raises CloudRefusedError when there is none."""
+        asked = {
+            "ImageFamily": family,
+            "ImageOwnerAlias": "system",
+            "InstanceType": instance_type,
+            "Status": "Available",
+        }
+        found = self._api.items("DescribeImages", asked)
+        if not found:
+            raise CloudRefusedError(
+                f"the image family {family} has no image for {instance_type} in {self.region}",
+                "correct cloud.image_family, or name a cloud.image_id",
+                action="DescribeImages",
+            )
+        newest = max(found, key=lambda item: str(item.get("CreationTime") or ""))
+        return Image(
+            id=str(newest["ImageId"]),
+            family=str(newest.get("ImageFamily") or family),
+            name=str(newest.get("ImageName") or newest.get("OSName") or ""),
+            size_gib=int(newest.get("Size") or 0),
+            created_at=str(newest.get("CreationTime") or ""),
+        )
+
+    def price(self, request: InstanceRequest) -> Price:
+        """DescribePrice for one instance of this kind, with its disk and bandwidth, per hour.
+
+        Traffic is paid by volume and not in it. Raises NoCapacityError when the type has no price in the zone.
+        """
+        asked = {
+            "ResourceType": "instance",
+            "InstanceType": request.instance_type,
+            "ZoneId": request.zone,
+            "PriceUnit": "Hour",
+            "Period": 1,
+            "Amount": 1,
+            "SystemDisk": system_disk(request.system_disk),
+            "InternetMaxBandwidthOut": request.internet_bandwidth_mbps,
+            "InternetChargeType": "PayByTraffic",
+            "SpotStrategy": spot(request.spot)["SpotStrategy"],
+        }
+        if request.image_id:
+            asked["ImageId"] = request.image_id
+        body = self._api.call("DescribePrice", asked, expect="PriceInfo.Price.TradePrice")
+        price = body["PriceInfo"]["Price"]
+        return Price(per_hour=float(price["TradePrice"]), currency=str(price.get("Currency") or ""))
+
+    def caller_identity(self) -> str:
+        """GetCallerIdentity (STS): who the credentials belong to, as an ARN."""
+        return str(self._api.call("GetCallerIdentity", {}, expect="Arn")["Arn"])

@@ -1,0 +1,274 @@
+"""The folder of a deployment on this machine's disk: `$XDG_STATE_HOME/provisioner/NAME/`.
+
+state.json      values and intents (0600)       known_hosts     the hosts' public keys
+secrets/        one file a secret (0600)        lock            held by the run that is working; lock.json says who
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+import sys
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from provisioner.adapters.atomic import sync_folder, write_atomically
+from provisioner.adapters.known_hosts import replace_keys
+from provisioner.errors import LockedError, StateError, UsageError
+from provisioner.model import Secret
+
+FORMAT = 1
+_NAME = re.compile(r"[a-z]([a-z0-9-]{0,28}[a-z0-9])?")
+
+
+def state_root() -> Path:
+    """Where the deployments' folders are: `$XDG_STATE_HOME/provisioner`, else `~/.local/state/provisioner`."""
+    from platformdirs import user_state_path
+
+    return user_state_path("provisioner", appauthor=False)
+
+
+def list_deployments() -> list[str]:
+    """The names of the deployments that have a state folder, sorted."""
+    root = state_root()
+    return sorted(path.parent.name for path in root.glob("*/state.json") if _NAME.fullmatch(path.parent.name))
+
+
+class FolderStore:
+    """Implements ports.Store. Every write is on the disk when its method returns; a kill at any instant costs nothing.
+
+    Raises StateError when the folder cannot be read or written, or holds what this program did not write.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._mutex = threading.RLock()
+        self._state: dict[str, Any] = {"format": FORMAT, "values": {}, "intents": {}}
+
+    @classmethod
+    def open(cls, name: str, *, create: bool) -> FolderStore:
+        """The folder of the deployment `name`; StateError when there is none and `create` is not set."""
+        if not _NAME.fullmatch(name):
+            raise UsageError(f"{name!r} cannot be a deployment's name", "use lower-case letters, digits and hyphens")
+        store = cls(state_root() / name)
+        if not store._file.exists():
+            if not create:
+                known = ", ".join(list_deployments()) or "none"
+                raise StateError(f"there is no deployment called {name}", f"deployments on this machine: {known}")
+            with _readable_errors(store.folder):
+                store.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                store.folder.chmod(0o700)
+                sync_folder(store.folder.parent)
+                store._save(store._state)
+        store._load()
+        return store
+
+    # ------------------------------------------------------------------------------------------------- values
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """A value from the state; a copy, so changing it changes nothing here."""
+        with self._mutex:
+            return deepcopy(self._state["values"].get(key, default))
+
+    def set(self, key: str, value: Any) -> None:
+        """Write a value to the state."""
+        with self._changing() as state:
+            state["values"][key] = value
+
+    def secret(self, name: str) -> Secret:
+        """A generated secret (256 bits, URL-safe) that stays the same; a file of its own, 0600."""
+        path = self._inside(f"secrets/{name}")
+        with self._mutex, _readable_errors(path):
+            if not path.exists():
+                self.write(f"secrets/{name}", secrets.token_urlsafe(32))
+            return Secret(path.read_text())
+
+    # ------------------------------------------------------------------------------------------------- intents
+
+    def intend(self, step: str) -> str:
+        """The ClientToken for a creating call: on the disk before it returns, the same one while unresolved."""
+        with self._mutex:
+            intent = self._state["intents"].get(step)
+            if intent is not None and intent["ids"] is None:
+                return str(intent["token"])
+            token = uuid.uuid4().hex
+            with self._changing() as state:
+                state["intents"][step] = {"token": token, "ids": None}
+            return token
+
+    def record(self, step: str, ids: Sequence[str]) -> None:
+        """What the creating call made: the intent is resolved. Raises StateError without an intent."""
+        with self._changing() as state:
+            if step not in state["intents"]:
+                raise StateError(f"{step} records what it made without having announced it")
+            state["intents"][step]["ids"] = list(ids)
+
+    def abandon(self, step: str) -> None:
+        """The call failed for good and made nothing: the next `intend` gives a new token."""
+        with self._changing() as state:
+            state["intents"].pop(step, None)
+
+    def unresolved(self) -> list[str]:
+        """Steps whose creating call may have gone out without its answer being recorded."""
+        with self._mutex:
+            return [step for step, intent in self._state["intents"].items() if intent["ids"] is None]
+
+    # ------------------------------------------------------------------------------------------------- files
+
+    @property
+    def known_hosts(self) -> Path:
+        """The hosts' public keys, in OpenSSH's format."""
+        return self.folder / "known_hosts"
+
+    def add_host_keys(self, address: str, port: int, keys: Sequence[str]) -> None:
+        """Put a host's public keys (`TYPE BASE64` lines) into known_hosts, in place of any older ones."""
+        with _readable_errors(self.known_hosts):
+            replace_keys(self.known_hosts, address, port, keys)
+
+    def write(self, name: str, content: str | bytes, *, mode: int = 0o600) -> Path:
+        """Write a file by its name relative to the folder, whole or not at all; folders are made (0700)."""
+        path = self._inside(name)
+        with self._mutex, _readable_errors(path):
+            self._make_folders(path.parent)
+            write_atomically(path, content.encode() if isinstance(content, str) else content, mode=mode)
+        return path
+
+    def append(self, name: str, line: str) -> None:
+        """A line at the end of a file; what a killed run left of a line stays a line of its own."""
+        path = self._inside(name)
+        with self._mutex, _readable_errors(path):
+            self._make_folders(path.parent)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+            try:
+                end = os.lseek(descriptor, 0, os.SEEK_END)
+                torn = end > 0 and os.pread(descriptor, 1, end - 1) != b"\n"
+                data = f"{chr(10) if torn else ''}{line}\n".encode()
+                while data:
+                    data = data[os.write(descriptor, data) :]
+                os.fdatasync(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def remove(self) -> None:
+        """Remove the folder and all in it. Renamed first, so that there is never half a deployment."""
+        with self._mutex, _readable_errors(self.folder):
+            doomed = self.folder.with_name(f".removed-{self.folder.name}-{uuid.uuid4().hex}")
+            self.folder.rename(doomed)
+            sync_folder(doomed.parent)
+            for folder in doomed.parent.glob(f".removed-{self.folder.name}-*"):
+                shutil.rmtree(folder)
+
+    # ------------------------------------------------------------------------------------------------- lock
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other runs out. Raises LockedError, saying who is in, at once; the lock ends with its process."""
+        from filelock import FileLock, Timeout
+
+        with _readable_errors(self.folder):
+            lock = FileLock(self.folder / "lock", mode=0o600)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                raise LockedError(
+                    f"deployment {self.folder.name} is in use{self._holder()}", "wait for that run to end, or stop it"
+                ) from None
+        try:
+            since = datetime.now(timezone.utc).isoformat(timespec="seconds")
+            self.write("lock.json", json.dumps({"pid": os.getpid(), "command": _command_line(), "since": since}))
+            self._load()  # another run may have written between `open` and here
+            yield
+        finally:
+            lock.release()
+
+    def _holder(self) -> str:
+        try:
+            holder = json.loads((self.folder / "lock.json").read_text())
+            return f" by `{holder['command']}` (pid {holder['pid']}) since {holder['since']}"
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""  # the other run has the lock but has not yet said who it is
+
+    # ------------------------------------------------------------------------------------------------- inner workings
+
+    @property
+    def _file(self) -> Path:
+        return self.folder / "state.json"
+
+    def _inside(self, name: str) -> Path:
+        path = self.folder / name
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise StateError(f"{name} is outside of the deployment's folder {self.folder}")
+        return path
+
+    def _make_folders(self, folder: Path) -> None:
+        if not folder.is_dir():
+            self._make_folders(folder.parent)
+            folder.mkdir(mode=0o700, exist_ok=True)
+            sync_folder(folder.parent)
+
+    def _load(self) -> None:
+        advice = (
+            f"the cloud's tags still know what exists: move {self._file} away and run `provisioner down` or "
+            "`provisioner sweep`"
+        )
+        with self._mutex:
+            try:
+                state = json.loads(self._file.read_bytes())
+            except OSError as error:
+                raise StateError(
+                    f"{self._file} cannot be read: {error.strerror}", "check its owner and mode"
+                ) from error
+            except ValueError as error:
+                raise StateError(f"{self._file} is damaged: {error}", advice) from error
+            if isinstance(state, dict) and isinstance(state.get("format"), int) and state["format"] > FORMAT:
+                raise StateError(f"{self._file} was written by a newer provisioner", "update this one")
+            if not _is_state(state):
+                raise StateError(f"{self._file} is damaged: it is JSON, but not a deployment's state", advice)
+            self._state = state
+
+    @contextmanager
+    def _changing(self) -> Iterator[dict[str, Any]]:
+        """A copy to change; it becomes the state once it is on the disk."""
+        with self._mutex:
+            state = deepcopy(self._state)
+            yield state
+            self._save(state)
+            self._state = json.loads(json.dumps(state))
+
+    def _save(self, state: dict[str, Any]) -> None:
+        with _readable_errors(self._file):
+            write_atomically(self._file, json.dumps(state, indent=1).encode())
+
+
+def _is_state(state: Any) -> bool:
+    return (
+        isinstance(state, dict)
+        and isinstance(state.get("values"), dict)
+        and isinstance(state.get("intents"), dict)
+        and all(isinstance(intent, dict) and {"token", "ids"} <= intent.keys() for intent in state["intents"].values())
+    )
+
+
+def _command_line() -> str:
+    return " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+@contextmanager
+def _readable_errors(path: Path) -> Iterator[None]:
+    """An OSError as the StateError that a person can act on."""
+    try:
+        yield
+    except OSError as error:
+        raise StateError(
+            f"{error.filename or path} cannot be used: {error.strerror or error}",
+            "check its owner and mode and the free space, or set XDG_STATE_HOME to another folder",
+        ) from error

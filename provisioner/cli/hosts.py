@@ -1,0 +1,137 @@
+"""ssh, exec, cp, logs, tunnel: people's way onto the hosts."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from provisioner.cli.app import app, command
+from provisioner.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from provisioner.deployment import Deployment
+    from provisioner.ports import OnLine
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The deployment's name.")]
+Host = Annotated[str | None, typer.Option("--host", help="Which host; by default the first.")]
+Container = Annotated[bool, typer.Option("--container", help="Inside the container.")]
+
+
+@contextmanager
+def _looking(name: str) -> Iterator[Deployment]:
+    """A deployment to look at: its folder is not locked, so that one can look while `up` runs."""
+    from provisioner.adapters.store import FolderStore
+    from provisioner.cli import wiring
+    from provisioner.deployment import Deployment
+
+    spec = wiring.saved_spec(name)
+    deployment = Deployment(spec, wiring.outside(spec, FolderStore.open(name, create=False), lambda event: None))
+    try:
+        yield deployment
+    finally:
+        deployment.close()
+
+
+def _chosen(deployment: Deployment, host: str | None) -> str:
+    names = deployment.host_names
+    if host is None:
+        return names[0]
+    if host not in names:
+        raise UsageError(f"{deployment.spec.name} has no host {host}", f"its hosts are {', '.join(names)}")
+    return host
+
+
+def _printer(prefix: str) -> OnLine:
+    return lambda text: print(prefix + text, flush=True)
+
+
+@command(app)
+def ssh(name: Name, host: Host = None, container: Container = False) -> None:
+    """Open a shell on a host."""
+    with _looking(name) as deployment:
+        connection = deployment.connection(_chosen(deployment, host))
+        inside = f"docker exec -it {shlex.quote(deployment.container)} bash" if container else None
+        status = connection.interactive(inside)
+    raise typer.Exit(status)
+
+
+@command(app, "exec", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def exec_(context: typer.Context, name: Name, host: Host = None, container: Container = False) -> None:
+    """Run a command on a host, or with --host all on every one: `provisioner exec NAME -- CMD …`."""
+    if not context.args:
+        raise UsageError("no command was given", f"write `provisioner exec {name} -- COMMAND`")
+    line = context.args[0] if len(context.args) == 1 else shlex.join(context.args)
+    worst = 0
+    with _looking(name) as deployment:
+        hosts = deployment.host_names if host == "all" else (_chosen(deployment, host),)
+        for each in hosts:
+            prefix = f"[{each}] " if len(hosts) > 1 else ""
+            shell = deployment.shell(each) if container else deployment.connection(each)
+            done = shell.run(line, timeout_s=None, check=False, on_line=_printer(prefix))
+            worst = worst or done.status
+    raise typer.Exit(worst)
+
+
+@command(app)
+def cp(source: str, target: str) -> None:
+    """Copy a file or a folder: `provisioner cp NAME:PATH LOCAL`, `provisioner cp LOCAL NAME:PATH` (NAME/HOST: too)."""
+    from provisioner.cli import copying
+
+    remote = [side for side in (source, target) if ":" in side]
+    if len(remote) != 1:
+        raise UsageError("one side must be NAME:PATH and the other a local path")
+    name, _, path = remote[0].partition(":")
+    name, _, host = name.partition("/")
+    with _looking(name) as deployment:
+        connection = deployment.connection(_chosen(deployment, host or None))
+        if remote[0] == target:
+            count = copying.upload(connection, Path(source), path)
+        else:
+            count = copying.download(connection, path, Path(target))
+    print(f"{count} file{'s' if count != 1 else ''} copied")
+
+
+@command(app)
+def logs(
+    name: Name,
+    host: Host = None,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as lines arrive.")] = False,
+) -> None:
+    """Show what the training and Spark's processes wrote."""
+    from provisioner.adapters.store import FolderStore
+    from provisioner.steps.host import work_folder
+
+    store = FolderStore.open(name, create=False)
+    if not follow:
+        for path in sorted(store.folder.glob("logs/*.log")):
+            print(f"==> {path} <==")
+            sys.stdout.write(path.read_text(encoding="utf-8", errors="replace"))
+        if store.get("removed_at"):
+            return
+    with _looking(name) as deployment:
+        chosen = _chosen(deployment, host)
+        deployment.facts(chosen)
+        folder = shlex.quote(work_folder(deployment, chosen))
+        line = f"tail -n 50 {'-F' if follow else ''} {folder}/logs/*.log"
+        deployment.shell(chosen).run(line, timeout_s=None, check=False, on_line=_printer(""))
+
+
+@command(app)
+def tunnel(
+    name: Name,
+    browse: Annotated[bool, typer.Option("--open", help="Open the master's page in a browser.")] = False,
+) -> None:
+    """Bring Spark's pages (master, application, history) to local ports until Ctrl-C."""
+    from provisioner.cli.tunnels import PAGES, serve
+
+    with _looking(name) as deployment:
+        first = deployment.host_names[0]
+        address = deployment.address(first).private
+        serve(deployment.connection(first), [(title, address, port) for title, port in PAGES], browse=browse)

@@ -1,0 +1,298 @@
+"""init, plan, up, status, run, report, down, sweep: the life of a deployment."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from provisioner.cli.app import app, command
+from provisioner.errors import InterruptedRun, StateError, UsageError
+
+if TYPE_CHECKING:
+    from provisioner.cli.console import Console
+    from provisioner.deployment import Deployment
+    from provisioner.model import Resource, Spec
+    from provisioner.ports import Store
+    from provisioner.runner import Runner
+    from provisioner.step import Plan
+
+Inventory = Annotated[Path, typer.Argument(metavar="INVENTORY", help="The YAML inventory.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The deployment's name (the inventory's `name`).")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
+Online = Annotated[bool, typer.Option("--online", help="Ask the cloud too: permissions, stock, price, what exists.")]
+
+
+@command(app)
+def init(name: Annotated[str, typer.Argument(metavar="NAME", help="The deployment's name.")] = "bf16") -> None:
+    """Write a commented inventory NAME.yaml to start from."""
+    from provisioner import inventory
+    from provisioner.render import render
+
+    path = Path(f"{name}.yaml")
+    text = render("inventory.yaml", name=name)
+    inventory.parse(text, str(path))
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UsageError(f"{path} exists already", "choose another name, or remove it") from None
+    print(f"wrote {path}; next: provisioner plan {path}")
+
+
+@command(app)
+def plan(inventory: Inventory, as_json: Json = False, online: Online = False) -> None:
+    """Show what `up` would do: resources, steps for each host, every rendered file. Nothing is changed."""
+    _plan(inventory, as_json, online)
+
+
+def _plan(path: Path, as_json: bool, online: bool) -> None:
+    from provisioner import steps
+    from provisioner.cli import show, wiring
+    from provisioner.cli.console import Console
+    from provisioner.inventory import load
+
+    spec = load(path)
+    console = Console(as_json=as_json)
+    deployment = wiring.for_plan(spec)
+    planned = steps.plan(deployment)
+    document = show.plan_document(planned)
+    if online:
+        from provisioner.cli.online import preflight
+
+        document["online"] = preflight(spec, console)
+    if as_json:
+        console.result(document)
+    else:
+        show.plan_text(document, console)
+
+
+@command(app)
+def up(
+    inventory: Inventory,
+    yes: Yes = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop, like `plan`.")] = False,
+    online: Online = False,
+    remove: Annotated[bool, typer.Option("--rm", help="Remove everything at the end, also on failure.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Create, configure, train and report. Run again after an interruption, it goes on where it was."""
+    if dry_run:
+        _plan(inventory, as_json, online)
+        return
+    from provisioner import steps
+    from provisioner.cli import show, wiring
+    from provisioner.cli.console import Console
+    from provisioner.inventory import load
+    from provisioner.runner import Runner
+
+    spec = load(inventory)
+    console = Console(as_json=as_json)
+    if not yes:
+        _confirm(spec, steps.plan(wiring.for_plan(spec)), console, online)
+    with wiring.opened(spec, console.event, create=True) as (deployment, emit):
+        runner = Runner(deployment, steps.plan(deployment), emit)
+        try:
+            outcome = runner.up()
+            console.close()
+            show.report(spec.name, deployment.store, console)
+            if outcome.changed == 0:
+                console.say("\nno changes: everything was there already")
+        except KeyboardInterrupt:
+            console.close()
+            if remove:
+                console.warn("interrupted; removing everything, as --rm asks")
+            else:
+                raise InterruptedRun("interrupted", _what_exists(spec, deployment.store)) from None
+            _remove_all(runner, deployment, console)
+            raise InterruptedRun("interrupted", "everything was removed") from None
+        except Exception as error:  # also a mistake of ours: what was created must not be left for it
+            console.close()
+            if not remove:
+                if spec.creates_instances and deployment.store.get("hosts"):
+                    console.warn(_what_exists(spec, deployment.store))
+                raise
+            console.warn(f"{error}; removing everything, as --rm asks")
+            _remove_all(runner, deployment, console)
+            raise
+        if remove:
+            _remove_all(runner, deployment, console)
+        elif spec.creates_instances:
+            console.say(f"\n{_what_exists(spec, deployment.store)}")
+
+
+def _confirm(spec: Spec, planned: Plan, console: Console, online: bool) -> None:
+    from provisioner.cli import show
+
+    if not sys.stdin.isatty():
+        raise UsageError("nobody is there to say yes", "add --yes, or look first with `provisioner plan`")
+    document = show.plan_document(planned)
+    show.plan_summary(document, console)
+    if spec.creates_instances or online:
+        from provisioner.cli.online import preflight
+
+        preflight(spec, console)
+    if not console.ask("Go ahead?"):
+        raise UsageError("not confirmed, nothing was done")
+
+
+def _what_exists(spec: Spec, store: Store) -> str:
+    price = store.get("price") if spec.creates_instances else None
+    cost = f", {price['per_hour']:g} {price['currency']} an hour" if price else ""
+    hosts = len(store.get("hosts", []))
+    what = f"{hosts} instance{'s' if hosts != 1 else ''} of {spec.name} exist{'s' if hosts == 1 else ''}{cost}"
+    if not spec.creates_instances:
+        what = f"{spec.name} may still be running on its hosts"
+    return f"{what}; `provisioner down {spec.name}` removes everything"
+
+
+def _remove_all(runner: Runner, deployment: Deployment, console: Console) -> list[Resource]:
+    """down, its proof, and the state folder put to rest. A second Ctrl-C during it ends it; `down` goes on later."""
+    from provisioner.cli import wiring
+
+    try:
+        removed = runner.down()
+    finally:
+        console.close()
+    wiring.ended(deployment.store)  # type: ignore[arg-type]
+    spec = deployment.spec
+    if deployment.ports.cloud is not None:
+        by_kind: dict[str, list[str]] = {}
+        for resource in removed:
+            by_kind.setdefault(resource.kind, []).append(resource.id)
+        console.say("\nRemoved:")
+        for kind, ids in by_kind.items():
+            console.say(f"  {kind:15} {', '.join(ids)}")
+        from provisioner.runner import KINDS
+
+        tags = ", ".join(f"{key}={value}" for key, value in deployment.own_tags.items())
+        console.say(f"Proof: looked up {', '.join(KINDS)} by tag {tags} in {spec.cloud.region}: 0 left.")
+    else:
+        console.say(f"\nStopped Spark and removed its folder on {', '.join(deployment.host_names)}.")
+    if console.as_json:
+        console.result({"removed": [{"kind": r.kind, "id": r.id, "name": r.name} for r in removed], "left": []})
+    return removed
+
+
+@command(app)
+def down(name: Name, yes: Yes = False, as_json: Json = False) -> None:
+    """Remove everything of a deployment, then look again by tag and prove that nothing is left."""
+    from provisioner import steps
+    from provisioner.cli import wiring
+    from provisioner.cli.console import Console
+    from provisioner.runner import Runner
+
+    spec = wiring.saved_spec(name)
+    console = Console(as_json=as_json)
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError("nobody is there to say yes", "add --yes")
+        if not console.ask(f"Remove everything of {name}?"):
+            raise UsageError("not confirmed, nothing was removed")
+    with wiring.opened(spec, console.event, create=False) as (deployment, emit):
+        runner = Runner(deployment, steps.plan(deployment), emit)
+        _remove_all(runner, deployment, console)
+
+
+@command(app)
+def run(
+    name: Name,
+    dtype: Annotated[str | None, typer.Option("--dtype", help="float32, bfloat16, or both with a comma.")] = None,
+    mode: Annotated[str | None, typer.Option("--mode", help="train or infer.")] = None,
+    steps_: Annotated[int | None, typer.Option("--steps", min=1, help="Steps to train.")] = None,
+    warmup_steps: Annotated[int | None, typer.Option("--warmup-steps", min=0, help="Steps before measuring.")] = None,
+    batch_size: Annotated[int | None, typer.Option("--batch-size", min=1, help="Images per worker and step.")] = None,
+    data: Annotated[str | None, typer.Option("--data", help="synthetic, or a path on the hosts.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure again on a deployment that was kept."""
+    from pydantic import ValidationError
+
+    from provisioner import steps
+    from provisioner.cli import show, wiring
+    from provisioner.cli.console import Console
+    from provisioner.model import WorkloadSpec
+    from provisioner.runner import Runner
+    from provisioner.step import Plan
+
+    saved = wiring.saved_spec(name)
+    changes: dict[str, Any] = {
+        "dtypes": tuple(dtype.split(",")) if dtype else None,
+        "mode": mode,
+        "steps": steps_,
+        "warmup_steps": warmup_steps,
+        "batch_size": batch_size,
+        "data": data,
+    }
+    changes = {key: value for key, value in changes.items() if value is not None}
+    try:
+        workload = WorkloadSpec.model_validate({**saved.workload.model_dump(), **changes})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    spec: Spec = saved.model_copy(update={"workload": workload})
+    console = Console(as_json=as_json)
+    with wiring.opened(spec, console.event, create=False) as (deployment, emit):
+        if deployment.store.get("removed_at"):
+            raise StateError(f"{name} was removed", "`provisioner up` makes it anew")
+        full = steps.plan(deployment)
+        ready = tuple(phase for phase in full.phases if phase.name not in ("network", "instances", "training"))
+        plan = Plan(name, (*ready, steps.training(deployment, again=True)))
+        Runner(deployment, plan, emit).up()
+        console.close()
+        show.report(name, deployment.store, console)
+
+
+@command(app)
+def report(
+    name: Name,
+    format_: Annotated[str, typer.Option("--format", help="table, json, csv, md or html.")] = "table",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to a file instead.")] = None,
+) -> None:
+    """Print the measurements, as the paper's table or in another format."""
+    from provisioner.adapters.store import FolderStore
+    from provisioner.cli import show
+
+    text = show.report_text(name, FolderStore.open(name, create=False), format_)
+    if output is None:
+        print(text.rstrip("\n"))
+    else:
+        output.write_text(text, encoding="utf-8")
+
+
+@command(app)
+def status(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One deployment; without it, all.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show deployments: hosts, states, age, cost so far, when they release themselves."""
+    from provisioner.adapters.store import list_deployments
+    from provisioner.cli import show, wiring
+    from provisioner.cli.console import Console
+
+    console = Console(as_json=as_json)
+    now = datetime.now(timezone.utc)
+    found = [wiring.status(each, now) for each in ([name] if name else list_deployments())]
+    if as_json:
+        console.result(found[0] if name else found)
+    elif not found:
+        console.say("no deployments")
+    else:
+        show.status(found, console)
+
+
+@command(app)
+def sweep(
+    region: Annotated[str, typer.Option("--region", help="The region to search.")],
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Find by tag what any deployment left behind in a region, show it, and after a yes remove it."""
+    from provisioner.cli import online
+    from provisioner.cli.console import Console
+
+    online.sweep(region, yes, Console(as_json=as_json))

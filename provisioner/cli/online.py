@@ -1,0 +1,128 @@
+"""What the cloud is asked before anything is created (`plan --online`, `up`), and `sweep`."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from provisioner.errors import LeftoverError, NoCapacityError, UsageError
+
+if TYPE_CHECKING:
+    from provisioner.cli.console import Console
+    from provisioner.model import Resource, Spec
+
+
+def preflight(spec: Spec, console: Console) -> dict[str, Any]:
+    """Identity, image, stock by zone, price; raises what `up` would raise for them. Creates nothing.
+
+    With an existing VSwitch and security group RunInstances itself is asked, with DryRun.
+    """
+    if not spec.creates_instances:
+        console.say("\nOnline: no cloud to ask")
+        return {}
+    from provisioner.cli import wiring
+    from provisioner.model import InstanceRequest
+
+    cloud = wiring.cloud(spec, None, lambda text: None)
+    asked = spec.cloud
+    identity = cloud.caller_identity()
+    stock = cloud.stock(asked.instance_types, spot=asked.spot is not None)
+    wanted_zones = None if asked.zones == "auto" else set(asked.zones)
+    candidates = [
+        (kind, zone)
+        for kind in asked.instance_types
+        for zone in stock.get(kind, [])
+        if wanted_zones is None or zone in wanted_zones
+    ]
+    if not candidates:
+        raise NoCapacityError(
+            f"none of {', '.join(asked.instance_types)} is in stock in {asked.region}"
+            + (f" ({', '.join(asked.zones)})" if wanted_zones else ""),
+            "add instance types or zones, or another region",
+        )
+    kind, zone = candidates[0]
+    image_id = asked.image_id or cloud.newest_image(asked.image_family, kind).id
+    release_at = None
+    if asked.auto_release_hours:
+        release_at = datetime.now(timezone.utc) + timedelta(hours=asked.auto_release_hours)
+    request = InstanceRequest(
+        names=[f"{spec.name}-{number:03d}" for number in range(1, asked.count + 1)],
+        instance_type=kind,
+        zone=zone,
+        image_id=image_id,
+        vswitch_id=asked.vswitch_id or "",
+        security_group_id=asked.security_group_id or "",
+        key_pair=asked.key_pair or "",
+        system_disk=asked.system_disk,
+        internet_bandwidth_mbps=asked.internet_bandwidth_mbps,
+        spot=asked.spot,
+        auto_release_at=release_at,
+        deletion_protection=asked.deletion_protection,
+        ram_role=asked.ram_role,
+        user_data=asked.user_data,
+    )
+    price = cloud.price(request)
+    dry_run = bool(asked.vswitch_id and asked.security_group_id)
+    if dry_run:
+        cloud.check_run_instances(request, {})
+    per_hour = price.per_hour * asked.count
+    found = {
+        "identity": identity,
+        "image": image_id,
+        "stock": stock,
+        "first_choice": {"instance_type": kind, "zone": zone},
+        "price": {"per_hour": per_hour, "currency": price.currency, "hours": asked.auto_release_hours},
+        "dry_run": "passed" if dry_run else "not asked: it needs vswitch_id and security_group_id",
+    }
+    console.say(f"\nOnline, as {identity}")
+    for each, zones in stock.items():
+        console.say(f"  {each}: {'in stock in ' + ', '.join(zones) if zones else 'no stock'}")
+    console.say(f"  image {image_id}")
+    console.say(f"  price {per_hour:.4g} {price.currency} an hour for {asked.count} x {kind}")
+    if asked.auto_release_hours:
+        local = (release_at or datetime.now(timezone.utc)).astimezone().strftime("%Y-%m-%d %H:%M %Z")
+        console.say(
+            f"  at most {per_hour * asked.auto_release_hours:.4g} {price.currency}: released by itself after "
+            f"{asked.auto_release_hours:g} h ({local} if started now)"
+        )
+    console.say(f"  RunInstances dry run: {found['dry_run']}")
+    return found
+
+
+def sweep(region: str, yes: bool, console: Console) -> None:
+    """Find everything in a region that carries our tag, show it, and remove it after a yes.
+
+    Raises LeftoverError when something is still there at the end.
+    """
+    from provisioner.cli import wiring
+    from provisioner.model import TAG_NAME
+    from provisioner.runner import KINDS
+
+    cloud = wiring.cloud_of_region(region, lambda text: console.say(f"    . {text}"))
+
+    def look() -> list[Resource]:
+        # A tag filter without a value finds the key, whatever deployment it names.
+        return [resource for kind in KINDS for resource in cloud.find(kind, {TAG_NAME: ""})]
+
+    found = look()
+    rows = [(r.tags.get(TAG_NAME, "?"), r.kind, r.id, r.name, r.state) for r in found]
+    if found and not console.as_json:
+        console.table(("DEPLOYMENT", "KIND", "ID", "NAME", "STATE"), rows)
+    if found and not yes:
+        if not sys.stdin.isatty():
+            raise UsageError(f"{len(found)} resources found and nobody is there to say yes", "add --yes to remove them")
+        if not console.ask(f"Remove these {len(found)} resources in {region}?"):
+            raise UsageError("not confirmed, nothing was removed")
+    for kind in KINDS:
+        ids = [resource.id for resource in found if resource.kind == kind]
+        if ids:
+            cloud.delete(kind, ids)
+    left = look() if found else []
+    if left:
+        listing = "\n".join(f"  {resource.kind} {resource.id} {resource.name}" for resource in left)
+        raise LeftoverError(f"{len(left)} resources are still there:\n{listing}\n", "run the sweep again")
+    if console.as_json:
+        console.result({"removed": [{"kind": r.kind, "id": r.id, "name": r.name} for r in found], "left": []})
+    else:
+        console.say(f"{len(found)} removed; looked up {', '.join(KINDS)} by tag {TAG_NAME} in {region}: 0 left.")

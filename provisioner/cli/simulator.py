@@ -1,0 +1,66 @@
+"""`provisioner simulator …`: the bundled stand-in for the cloud."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from provisioner.cli.app import app, command
+
+simulator = typer.Typer(help="The bundled simulator of the cloud.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(simulator, name="simulator")
+
+
+@command(simulator)
+def serve(
+    port: Annotated[int, typer.Option("--port", help="Loopback port; 0 takes a free one.")] = 0,
+    machines: Annotated[str, typer.Option("--machines", help="process, booted (needs root), or none.")] = "process",
+    pace: Annotated[
+        float, typer.Option("--pace", min=0, help="How slowly states move; 0 at once, 30 as in reality.")
+    ] = 1,
+    faults: Annotated[Path | None, typer.Option("--faults", help="A JSON file of faults to inject.")] = None,
+    state: Annotated[Path | None, typer.Option("--state", help="Keep what exists in this file over restarts.")] = None,
+) -> None:
+    """Serve the simulated API on loopback until Ctrl-C."""
+    from provisioner.errors import UsageError
+    from provisioner.simulator import server
+
+    if machines not in ("process", "booted", "none"):
+        raise UsageError(f"--machines {machines} is not known", "it is process, booted or none")
+
+    def ready(endpoint: str) -> None:
+        print(f"simulator at {endpoint}", flush=True)
+        print(f"  export PROVISIONER_ENDPOINT={endpoint}", flush=True)
+
+    server.serve(port=port, machines=machines, pace=pace, faults=faults, state=state, on_ready=ready)
+
+
+@command(simulator)
+def status() -> None:
+    """Say whether the simulator of `provider: simulator` runs, and what it holds."""
+    from provisioner.cli.wiring import simulator_folder
+    from provisioner.simulator import background
+
+    found = background.status(simulator_folder())
+    print(found.describe() if found else "no simulator is running")
+
+
+@command(simulator)
+def stop() -> None:
+    """Stop it; its machines end with it."""
+    from provisioner.cli.wiring import simulator_folder
+    from provisioner.simulator import background
+
+    print("stopped" if background.stop(simulator_folder()) else "no simulator was running")
+
+
+@command(simulator)
+def clean() -> None:
+    """Remove what a killed simulator left: processes, folders, booted machines."""
+    from provisioner.cli.wiring import simulator_folder
+    from provisioner.simulator import background
+
+    for line in background.clean(simulator_folder()) or ["nothing was left"]:
+        print(line)

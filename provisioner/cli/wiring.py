@@ -1,0 +1,298 @@
+"""Builds the adapters and hands them to a Deployment: the only place that knows which adapter stands behind a port."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from provisioner.deployment import Deployment, Outside
+from provisioner.errors import StateError, UsageError
+from provisioner.model import Provider, Spec
+from provisioner.runner import Event
+
+if TYPE_CHECKING:
+    from provisioner.adapters.ecs import EcsCloud
+    from provisioner.adapters.store import FolderStore
+    from provisioner.ports import Connection, Connector, Engine
+
+Emit = Callable[[Event], None]
+LOOPBACK = ("127.", "localhost", "[::1]")
+
+
+def for_plan(spec: Spec) -> Deployment:
+    """A deployment that can only be described. For provider: local this machine is asked for its CPUs."""
+    if spec.provider != "local":
+        return Deployment(spec)
+    from provisioner.adapters.local import LocalConnection
+    from provisioner.adapters.store import state_root
+    from provisioner.facts import FACTS_SCRIPT, parse_facts
+
+    facts = parse_facts(LocalConnection("localhost", home=Path.home()).run(FACTS_SCRIPT).output)
+    return Deployment(spec, local_facts=replace(facts, home=str(_local_home(state_root() / spec.name))))
+
+
+@contextmanager
+def opened(spec: Spec, emit: Emit, *, create: bool) -> Iterator[tuple[Deployment, Emit]]:
+    """A deployment with its folder locked and its adapters built, and what to tell events to, which also keeps them.
+
+    Connections are closed at the end.
+    """
+    from provisioner.adapters.store import FolderStore
+
+    store = FolderStore.open(spec.name, create=create)
+    with store.lock():
+        if create:
+            _begin(store, spec)
+
+        def record(event: Event) -> None:
+            if event.kind != "progress":
+                at = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+                store.append("events.jsonl", _json({"at": at, **event.as_json()}))
+            emit(event)
+
+        deployment = Deployment(spec, outside(spec, store, record))
+        try:
+            yield deployment, record
+        finally:
+            deployment.close()
+
+
+def _begin(store: FolderStore, spec: Spec) -> None:
+    """A new life for the name when the last one has ended; else this is a resumption."""
+    if store.get("run_id") is None or store.get("removed_at"):
+        store.set("run_id", secrets.token_hex(4))
+        store.set("created_at", datetime.now(timezone.utc).isoformat(timespec="seconds"))
+        for key in ("removed_at", "public_key", "zones", "price", "pending_instances", "endpoint"):
+            store.set(key, None)
+        for key in ("ids", "host_keys"):
+            store.set(key, {})
+        for key in ("hosts", "results", "vswitch_zones"):
+            store.set(key, [])
+    store.set("inventory", spec.model_dump(mode="json"))
+
+
+def ended(store: FolderStore) -> None:
+    """Note that everything is removed. Measurements stay; keys and secrets go."""
+    import shutil
+
+    store.set("removed_at", datetime.now(timezone.utc).isoformat(timespec="seconds"))
+    for name in ("id_ed25519", "known_hosts"):
+        (store.folder / name).unlink(missing_ok=True)
+    shutil.rmtree(store.folder / "secrets", ignore_errors=True)
+
+
+def saved_spec(name: str) -> Spec:
+    """The inventory that a deployment was made from. Raises StateError when there is no such deployment."""
+    from provisioner.adapters.store import FolderStore
+
+    inventory = FolderStore.open(name, create=False).get("inventory")
+    if inventory is None:
+        raise StateError(f"deployment {name} was never started")
+    return Spec.model_validate(inventory)
+
+
+def outside(spec: Spec, store: FolderStore, emit: Emit) -> Outside:
+    """All adapters for an inventory."""
+    from provisioner.adapters.clock import SystemClock
+
+    def progress(text: str) -> None:
+        emit(Event("progress", text))
+
+    clock = SystemClock()
+    return Outside(
+        store=store,
+        clock=clock,
+        connector=_connector(spec, store, progress),
+        cloud=cloud(spec, store, progress) if spec.creates_instances else None,
+        engine=_engine,
+        progress=progress,
+        caller_cidrs=lambda: caller_cidrs(spec, store),
+        public_key=lambda: _public_key(store),
+    )
+
+
+def cloud(spec: Spec, store: FolderStore | None, progress: Callable[[str], None]) -> EcsCloud:
+    """The ECS adapter for a region, at the endpoint of this deployment."""
+    from provisioner.adapters.clock import SystemClock
+    from provisioner.adapters.ecs import Credentials, connect
+    from provisioner.model import Secret
+
+    endpoint = _endpoint(spec, store)
+    credentials = None
+    if spec.provider == "simulator":
+        # Never the user's own: a simulated deployment neither reads nor sends them.
+        from provisioner.simulator import ACCESS_KEY_ID, ACCESS_KEY_SECRET
+
+        credentials = Credentials(ACCESS_KEY_ID, Secret(ACCESS_KEY_SECRET))
+    return connect(
+        spec.cloud.region, endpoint=endpoint, credentials=credentials, clock=SystemClock(), progress=progress
+    )
+
+
+def _endpoint(spec: Spec, store: FolderStore | None) -> str | None:
+    """Where the API is: PROVISIONER_ENDPOINT, else for provider: simulator our own simulator, else the real service."""
+    endpoint = os.environ.get("PROVISIONER_ENDPOINT")
+    if endpoint:
+        if not urlsplit(endpoint).netloc:
+            raise UsageError(f"PROVISIONER_ENDPOINT={endpoint} is not a URL", "write http://127.0.0.1:PORT")
+    elif spec.provider == "simulator":
+        from provisioner.simulator import background
+
+        endpoint = background.start(simulator_folder())
+    if endpoint and store is not None and store.get("endpoint") != endpoint:
+        store.set("endpoint", endpoint)
+    return endpoint
+
+
+def cloud_of_region(region: str, progress: Callable[[str], None]) -> EcsCloud:
+    """The cloud without a deployment: a simulator when PROVISIONER_ENDPOINT is on this machine, else the real one."""
+    from provisioner.model import CloudSpec
+
+    netloc = urlsplit(os.environ.get("PROVISIONER_ENDPOINT", "")).netloc
+    provider: Provider = "simulator" if netloc.startswith(LOOPBACK) else "alibaba"
+    return cloud(Spec(name="any", provider=provider, cloud=CloudSpec(region=region)), None, progress)
+
+
+def simulator_folder() -> Path:
+    """Where the simulator that this user's commands share keeps its pid, log and machines."""
+    from provisioner.adapters.store import state_root
+
+    return state_root() / ".simulator"
+
+
+def caller_cidrs(spec: Spec, store: FolderStore) -> tuple[str, ...]:
+    """Where SSH is let in from: the inventory's, else this machine's address as the internet sees it.
+
+    Raises UsageError when the address cannot be found out; it never opens to the world instead.
+    """
+    if spec.cloud.ssh_from != "auto":
+        return spec.cloud.ssh_from
+    endpoint = store.get("endpoint")
+    if endpoint and urlsplit(endpoint).netloc.startswith(LOOPBACK):
+        return ("127.0.0.1/32",)
+    import urllib.error
+    import urllib.request
+    from ipaddress import ip_address, ip_network
+
+    service = spec.cloud.address_service
+    try:
+        with urllib.request.urlopen(service, timeout=10) as answer:  # noqa: S310  (the inventory allows http(s) only)
+            address = ip_address(answer.read(200).decode().strip())
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        raise UsageError(
+            f"could not find out this machine's address from {service}: {error}",
+            "say cloud: {ssh_from: [ADDRESS/32]} in the inventory",
+        ) from None
+    return (str(ip_network(address)),)
+
+
+def status(name: str, now: datetime) -> dict[str, Any]:
+    """What a deployment is at this moment: the cloud is asked, not the state file."""
+    from provisioner.adapters.store import FolderStore
+    from provisioner.model import TAG_NAME
+
+    store = FolderStore.open(name, create=False)
+    spec = saved_spec(name)
+    found: dict[str, Any] = {
+        "name": name,
+        "provider": spec.provider,
+        "state": "removed" if store.get("removed_at") else "exists",
+        "hosts": [],
+        "age_s": None,
+        "cost": None,
+        "release_in_s": None,
+        "results": len(store.get("results", [])),
+    }
+    if store.get("removed_at"):
+        return found
+    found["age_s"] = round((now - datetime.fromisoformat(store.get("created_at"))).total_seconds())
+    if not spec.creates_instances:
+        found["hosts"] = [
+            {"name": n, "address": Deployment(spec).address(n).address, "state": "not ours"}
+            for n in Deployment(spec).host_names
+        ]
+        return found
+    instances = cloud(spec, store, lambda text: None).instances({TAG_NAME: name})
+    found["hosts"] = [
+        {"name": i.name, "address": i.public_ip, "state": i.state, "id": i.id, "type": i.instance_type, "zone": i.zone}
+        for i in instances
+    ]
+    if not instances:
+        found["state"] = "no instances"
+        return found
+    oldest = min(i.created_at for i in instances)
+    found["age_s"] = round((now - oldest).total_seconds())
+    price = store.get("price")
+    if price:
+        hours = sum((now - i.created_at).total_seconds() for i in instances) / 3600 / len(instances)
+        so_far = round(price["per_hour"] * hours, 4)
+        found["cost"] = {"per_hour": price["per_hour"], "so_far": so_far, "currency": price["currency"]}
+    releases = [i.auto_release_at for i in instances if i.auto_release_at]
+    if releases:
+        found["release_in_s"] = round((min(releases) - now).total_seconds())
+    return found
+
+
+def _public_key(store: FolderStore) -> str:
+    """The public half of the deployment's own key, which is generated at the first question."""
+    from provisioner.adapters.ssh import generate_key
+
+    path = store.folder / "id_ed25519"
+    known = store.get("public_key")
+    if not known or not path.exists():
+        known = generate_key(path, f"provisioner-{store.folder.name}")
+        store.set("public_key", known)
+    return str(known)
+
+
+def key_file(spec: Spec, store: FolderStore) -> Path | None:
+    """The private key to log in with: the inventory's, else the deployment's own; None for the agent's."""
+    if spec.ssh.key_file:
+        return Path(spec.ssh.key_file).expanduser()
+    return store.folder / "id_ed25519" if spec.creates_instances and not spec.cloud.key_pair else None
+
+
+def _local_home(folder: Path) -> Path:
+    """Where Spark and the training keep their files on this machine: with the deployment, not in the user's home."""
+    return folder / "host"
+
+
+def _connector(spec: Spec, store: FolderStore, progress: Callable[[str], None]) -> Connector:
+    if spec.provider == "local":
+        from provisioner.adapters.local import LocalConnector
+
+        return LocalConnector(home=_local_home(store.folder))
+    from provisioner.adapters.clock import SystemClock
+    from provisioner.adapters.ssh import SshConnector
+
+    for host in spec.hosts:
+        if host.host_key:
+            key = " ".join(host.host_key.split()[:2])
+            store.add_host_keys(host.address, host.port or spec.ssh.port, [key])
+    return SshConnector(
+        key=key_file(spec, store),
+        known_hosts=store.known_hosts,
+        accept_new=spec.ssh.host_keys == "accept-new",
+        connect_timeout_s=spec.ssh.connect_timeout_s,
+        clock=SystemClock(),
+        progress=progress,
+    )
+
+
+def _engine(connection: Connection) -> Engine:
+    from provisioner.adapters.docker import engine_for
+
+    return engine_for(connection)
+
+
+def _json(value: object) -> str:
+    import json
+
+    return json.dumps(value)

@@ -1,0 +1,243 @@
+"""What the steps of one deployment share: the inventory, the ways to the outside, and what was learned so far.
+
+Before anything exists a step describes itself with *expected* names and facts (from the catalog); once hosts are known
+the same code uses the real ones, so plan and run cannot disagree in anything but what the hosts themselves say.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from provisioner import catalog
+from provisioner.errors import StateError
+from provisioner.facts import FACTS_SCRIPT, parse_facts
+from provisioner.model import TAG_NAME, TAG_RUN, Cpu, HostAddress, HostFacts, Secret, Spec
+from provisioner.ports import Clock, Cloud, Connection, Connector, Engine, Shell, Store
+
+
+@dataclass(frozen=True)
+class Outside:
+    """The adapters. `cloud` is None for hosts that exist already; `progress` takes a line for the person,
+    `caller_cidrs` says where SSH is to be let in from, `public_key` is the deployment's own SSH key."""
+
+    store: Store
+    clock: Clock
+    connector: Connector
+    cloud: Cloud | None = None
+    engine: Callable[[Connection], Engine] | None = None
+    progress: Callable[[str], None] = lambda text: None
+    caller_cidrs: Callable[[], tuple[str, ...]] = lambda: ()
+    public_key: Callable[[], str] = lambda: ""
+
+
+@dataclass
+class Deployment:
+    """One deployment. Without `outside` it can be described, nothing else."""
+
+    spec: Spec
+    outside: Outside | None = None
+    local_facts: HostFacts | None = None
+    _connections: dict[str, Connection] = field(default_factory=dict)
+    _facts: dict[str, HostFacts] = field(default_factory=dict)
+    _shells: dict[str, Shell] = field(default_factory=dict)
+    _locks: dict[str, threading.Lock] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    # ------------------------------------------------------------------------------------------------- names
+
+    @property
+    def host_names(self) -> tuple[str, ...]:
+        """The hosts in order; the Spark master runs on the first."""
+        spec = self.spec
+        if spec.creates_instances:
+            return tuple(f"{spec.name}-{number:03d}" for number in range(1, spec.cloud.count + 1))
+        return tuple(host.name for host in spec.hosts) or ("localhost",)
+
+    @property
+    def host_owner(self) -> str | None:
+        """What dies with a host: on instances of ours, everything; on other people's hosts we clean up ourselves."""
+        return "instances" if self.spec.creates_instances else None
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags that every resource gets in the call that creates it."""
+        return {**self.spec.cloud.tags, **self.own_tags, TAG_RUN: self.run_id}
+
+    @property
+    def own_tags(self) -> dict[str, str]:
+        """The tags that find this deployment's resources, whichever run made them."""
+        return {TAG_NAME: self.spec.name}
+
+    @property
+    def run_id(self) -> str:
+        """Tells this deployment from an earlier one of the same name."""
+        return str(self.ports.store.get("run_id"))
+
+    # ------------------------------------------------------------------------------------------------- outside
+
+    @property
+    def ports(self) -> Outside:
+        """The outside; a step's `check`, `apply` and `undo` may use it, `describe` may not."""
+        if self.outside is None:
+            raise StateError("this deployment was opened for describing only")
+        return self.outside
+
+    @property
+    def cloud(self) -> Cloud:
+        """The cloud of a deployment that has one."""
+        if self.ports.cloud is None:
+            raise StateError(f"provider: {self.spec.provider} has no cloud")
+        return self.ports.cloud
+
+    @property
+    def store(self) -> Store:
+        """The deployment's folder."""
+        return self.ports.store
+
+    def progress(self, text: str) -> None:
+        """A line for the person, about what is being waited for."""
+        self.ports.progress(text)
+
+    # ------------------------------------------------------------------------------------------------- hosts
+
+    def set_addresses(self, addresses: list[HostAddress]) -> None:
+        """Remember where the hosts are."""
+        self.store.set("hosts", [vars(address) for address in addresses])
+
+    def address(self, host: str) -> HostAddress:
+        """Where a host is. Raises StateError while it does not exist."""
+        spec = self.spec
+        if spec.provider == "local":
+            return HostAddress(host, "127.0.0.1", "127.0.0.1")
+        for given in spec.hosts:
+            if given.name == host:
+                return HostAddress(
+                    host, given.address, given.address, given.port or spec.ssh.port, given.user or spec.ssh.user
+                )
+        for known in self.store.get("hosts", []) if self.outside else []:
+            if known["name"] == host:
+                return HostAddress(**known)
+        raise StateError(f"host {host} does not exist yet", "`provisioner up` creates it")
+
+    def master(self) -> str:
+        """The address at which the cluster finds its master: the first host's, private where it has one.
+
+        Before there are hosts it is the first host's name, which is what a plan shows.
+        """
+        first = self.host_names[0]
+        try:
+            return self.address(first).private
+        except StateError:
+            return first
+
+    def connection(self, host: str) -> Connection:
+        """The one connection to a host, made at the first call."""
+        with self._lock:
+            lock = self._locks.setdefault(host, threading.Lock())
+        with lock:
+            if host not in self._connections:
+                self._connections[host] = self.ports.connector.connect(
+                    self.address(host), ready_timeout_s=self.spec.ssh.ready_timeout_s
+                )
+            return self._connections[host]
+
+    def shell(self, host: str) -> Shell:
+        """Where Spark and the training run: the host itself, or its container."""
+        if self.spec.runtime == "host":
+            return self.connection(host)
+        with self._lock:
+            shell = self._shells.get(host)
+        if shell is None:
+            shell = self.engine(host).shell(self.container)
+            with self._lock:
+                self._shells[host] = shell
+        return shell
+
+    def engine(self, host: str) -> Engine:
+        """The Docker engine of a host, through its connection."""
+        if self.ports.engine is None:
+            raise StateError("no Docker engine is wired into this run")
+        return self.ports.engine(self.connection(host))
+
+    @property
+    def container(self) -> str:
+        """The container's name."""
+        return self.spec.image.container if self.spec.image else ""
+
+    @property
+    def container_image(self) -> catalog.ContainerImage:
+        """Where things are inside the inventory's image; an unknown one is taken to be like our own `spark` build."""
+        image = self.spec.image
+        known = catalog.container_image(image.pull or image.build or "") if image else None
+        ours = catalog.container_image("spark")
+        if ours is None:
+            raise StateError("the catalog lacks the image `spark`", "install the package again")
+        return known or ours
+
+    def facts(self, host: str) -> HostFacts:
+        """What a host is, read from it at the first call."""
+        if host not in self._facts:
+            connection = self.connection(host)
+            self._facts[host] = parse_facts(connection.run(FACTS_SCRIPT, timeout_s=60).output)
+        return self._facts[host]
+
+    def facts_or_expected(self, host: str) -> HostFacts:
+        """The facts that were read, or before that, those to expect."""
+        if host in self._facts:
+            return self._facts[host]
+        spec = self.spec
+        home = "/root" if spec.ssh.user == "root" else f"/home/{spec.ssh.user}"
+        if spec.creates_instances:
+            known = catalog.lookup(spec.cloud.instance_types[0])
+            if known is not None:
+                expected = catalog.expected_facts(known, host, spec.cloud.image_family)
+                return replace(expected, home=home, user=spec.ssh.user)
+        if spec.provider == "local" and self.local_facts is not None:
+            return self.local_facts
+        count = spec.spark.workers if isinstance(spec.spark.workers, int) else 2
+        return HostFacts(
+            hostname=host,
+            home=home,
+            user=spec.ssh.user,
+            distribution="",
+            distribution_version="",
+            package_manager="",
+            cpu_model="",
+            cpu_flags=frozenset(),
+            cpus=tuple(Cpu(number, number, 0, 0) for number in range(count)),
+            memory_gib=0,
+            disk_free_gib=0,
+            programs=frozenset({"numactl"}),
+        )
+
+    def forget_facts(self, host: str) -> None:
+        """Read them again at the next question: programs were installed."""
+        self._facts.pop(host, None)
+
+    def facts_are_known(self, host: str) -> bool:
+        """Whether a plan's worker sets come from the catalog or the host, and are not a stand-in."""
+        return host in self._facts or self.spec.provider != "static"
+
+    def close(self) -> None:
+        """End all connections."""
+        with self._lock:
+            connections = list(self._connections.values())
+            self._connections.clear()
+            self._shells.clear()
+        for connection in connections:
+            connection.close()
+
+    # ------------------------------------------------------------------------------------------------- secrets
+
+    def secret(self, name: str) -> Secret:
+        """A secret of the deployment; in a plan, one that can only show its stars."""
+        if self.outside is None:
+            return Secret("********")
+        return self.store.secret(name)
+
+    def remember_result(self, result: dict[str, Any]) -> None:
+        """Keep a measurement."""
+        self.store.set("results", [*self.store.get("results", []), result])

@@ -1,0 +1,251 @@
+"""YAML text to a Spec; every mistake is reported at once, each with file, line and field.
+
+Besides types and ranges (model.py) this checks what needs the catalog or more than one field: combinations of provider
+and sections, instance types that cannot do bf16, a system disk smaller than the image, memory that is not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from provisioner import catalog
+from provisioner.errors import InventoryError, UsageError
+from provisioner.model import Spec
+
+Place = tuple[str | int, ...]
+
+_CLOUD_ONLY = "alibaba and simulator"
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def load(path: Path) -> Spec:
+    """Read an inventory file. Raises InventoryError with one line per mistake."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UsageError(f"there is no inventory {path}", "`provisioner init` writes one to start from") from None
+    except IsADirectoryError:
+        raise UsageError(f"{path} is a folder", "name the YAML file in it") from None
+    except PermissionError:
+        raise UsageError(f"{path} may not be read", "check its permissions") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{path} is not UTF-8 text: {error.reason} at byte {error.start}", "save it as UTF-8"
+        ) from None
+    return parse(text, str(path))
+
+
+def parse(text: str, source: str = "inventory") -> Spec:
+    """Read an inventory from text; `source` names it in messages. Raises InventoryError."""
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise InventoryError([f"{source}:{line}: not YAML: {error.problem}"]) from None
+    except yaml.reader.ReaderError as error:
+        raise InventoryError([f"{source}:1: not YAML: {error.reason}"]) from None
+    if node is None:
+        raise InventoryError([f"{source}:1: the file is empty: `provisioner init` writes an inventory to start from"])
+    if not isinstance(node, yaml.MappingNode):
+        raise InventoryError([f"{source}:{node.start_mark.line + 1}: an inventory is a mapping of fields to values"])
+
+    lines: dict[Place, int] = {}
+    problems = [(line, f"{_dotted(place)}: given twice") for place, line in _walk(node, (), lines)]
+    loader = _Loader("")
+    try:
+        data = loader.construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise InventoryError([f"{source}:{line}: {error.problem}"]) from None
+    try:
+        spec = Spec.model_validate(data)
+    except ValidationError as error:
+        problems += [(_line(lines, place), f"{_dotted(place)}: {what}") for place, what in _mistakes(error, data)]
+    else:
+        problems += [(_line(lines, place), f"{_dotted(place)}: {what}") for place, what in _contradictions(spec)]
+    if problems:
+        raise InventoryError([f"{source}:{line}: {what}" for line, what in sorted(set(problems))])
+    return spec
+
+
+def _walk(node: yaml.Node, place: Place, lines: dict[Place, int]) -> Iterator[tuple[Place, int]]:
+    """Note each field's line in `lines`; yield the fields that are given twice, which YAML itself lets pass."""
+    lines.setdefault(place, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            here = (*place, str(key.value))
+            if key.value in seen:
+                yield here, key.start_mark.line + 1
+            seen.add(key.value)
+            lines[here] = key.start_mark.line + 1
+            yield from _walk(value, here, lines)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            yield from _walk(value, (*place, index), lines)
+
+
+def _line(lines: dict[Place, int], place: Place) -> int:
+    """The line of a field, or of the nearest thing around it that has one."""
+    while place and place not in lines:
+        place = place[:-1]
+    return lines.get(place, 1)
+
+
+def _dotted(place: Place) -> str:
+    text = ""
+    for part in place:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text or "inventory"
+
+
+def _mistakes(error: ValidationError, data: Any) -> Iterator[tuple[Place, str]]:
+    """pydantic's findings, in words; a union's branches give one line, not one each."""
+    reported: set[Place] = set()
+    for item in error.errors(include_url=False):
+        # pydantic puts the branch of a union into the place ("zones", "tuple[str, ...]"): drop what is not in the data.
+        place: Place = ()
+        value: Any = data
+        for part in item["loc"]:
+            if (isinstance(value, dict) and part in value) or (isinstance(part, int) and isinstance(value, list)):
+                value = value[part]
+            elif item["type"] == "missing" and part == item["loc"][-1]:
+                pass
+            else:
+                continue
+            place = (*place, part)
+        if place in reported and item["type"] != "missing":
+            continue
+        reported.add(place)
+        yield place, _words(item, place)
+
+
+def _words(item: Any, place: Place) -> str:
+    kind, context, value = item["type"], item.get("ctx", {}), item.get("input")
+    if kind == "extra_forbidden":
+        return f"unknown field{_did_you_mean(place)}"
+    if kind == "missing":
+        return "this field is required"
+    if kind == "value_error":
+        return str(context["error"])
+    if kind == "literal_error" and place == ("cloud", "zones"):
+        return "give the word auto, or a list of zones"
+    if kind == "literal_error":
+        return f"{value!r} is not one of {context['expected']}"
+    if kind == "string_pattern_mismatch":
+        return f"{value!r} does not look right: it must match {context['pattern']}"
+    message = str(item["msg"]).replace("Input should be", "must be")
+    message = message.replace("a valid integer", "a whole number").replace("a valid ", "a ")
+    return message[0].lower() + message[1:] + (f" (found {value!r})" if isinstance(value, (str, int, float)) else "")
+
+
+def _did_you_mean(place: Place) -> str:
+    import difflib
+
+    model: Any = Spec
+    for part in place[:-1]:
+        if isinstance(part, str) and part in model.model_fields:
+            annotation = model.model_fields[part].annotation
+            candidates = [annotation, *getattr(annotation, "__args__", ())]
+            model = next((c for c in candidates if hasattr(c, "model_fields")), None)
+        if model is None:
+            return ""
+    near = difflib.get_close_matches(str(place[-1]), list(model.model_fields), n=1)
+    return f"; did you mean {near[0]}?" if near else f"; the fields here are {', '.join(model.model_fields)}"
+
+
+def _contradictions(spec: Spec) -> Iterator[tuple[Place, str]]:
+    """What is right field by field and wrong together."""
+    given = spec.model_fields_set
+    if not spec.creates_instances and "cloud" in given:
+        yield ("cloud",), f"only providers {_CLOUD_ONLY} create instances; provider: {spec.provider} does not"
+    if spec.provider == "static" and not spec.hosts:
+        yield ("provider",), "provider: static needs hosts: a list of {name, address}"
+    if spec.provider != "static" and spec.hosts:
+        yield ("hosts",), f"hosts are for provider: static; provider: {spec.provider} has its own"
+    if spec.provider == "local" and "ssh" in given:
+        yield ("ssh",), "provider: local does not use SSH"
+    if spec.provider == "local" and spec.runtime == "docker":
+        yield ("runtime",), "provider: local runs on this machine itself: say runtime: host"
+    if spec.runtime == "docker" and spec.image is None:
+        yield ("runtime",), "runtime: docker needs an image: {pull: TAG} or {build: spark}; or say runtime: host"
+    if spec.runtime == "host" and spec.image is not None:
+        yield ("image",), "runtime: host uses no container image"
+    names = [host.name for host in spec.hosts]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield ("hosts", index, "name"), f"two hosts are called {name}"
+    yield from _workload_contradictions(spec)
+    if spec.creates_instances:
+        yield from _cloud_contradictions(spec)
+
+
+def _workload_contradictions(spec: Spec) -> Iterator[tuple[Place, str]]:
+    work = spec.workload
+    if work.engine == "tfpark" and spec.runtime == "host":
+        yield ("workload", "engine"), "tfpark needs Analytics Zoo's own image: runtime: docker"
+    if work.source and work.engine != "tfpark":
+        yield ("workload", "source"), "the paper's sample runs on Analytics Zoo: engine: tfpark"
+    if len(set(work.dtypes)) != len(work.dtypes):
+        yield ("workload", "dtypes"), "each type once"
+    hosts = spec.cloud.count if spec.creates_instances else max(1, len(spec.hosts))
+    if hosts > 1 and work.engine == "local":
+        yield ("workload", "engine"), f"engine: local trains in one process on one host, and there are {hosts}"
+
+
+def _cloud_contradictions(spec: Spec) -> Iterator[tuple[Place, str]]:
+    cloud = spec.cloud
+    architectures: set[str] = set()
+    for index, name in enumerate(cloud.instance_types):
+        place: Place = ("cloud", "instance_types", index)
+        if not cloud.allow_any_type:
+            try:
+                catalog.require_bf16(name)
+            except UsageError as error:
+                yield place, f"{error} (allow_any_type: true overrides)"
+                continue
+        known = catalog.lookup(name)
+        if known is None:
+            continue
+        architectures.add(known.architecture)
+        if known.disks and cloud.system_disk.category not in known.disks:
+            yield (
+                ("cloud", "system_disk", "category"),
+                f"{name} takes {', '.join(known.disks)}, not {cloud.system_disk.category}",
+            )
+        if isinstance(spec.spark.workers, int) and spec.spark.workers > known.vcpus // known.threads_per_core:
+            yield (
+                ("spark", "workers"),
+                f"{spec.spark.workers} workers need as many whole cores; {name} has "
+                f"{known.vcpus // known.threads_per_core} ({known.vcpus} vCPUs)",
+            )
+    if cloud.zones != "auto":
+        for index, zone in enumerate(cloud.zones):
+            if not zone.startswith(cloud.region):
+                yield ("cloud", "zones", index), f"{zone} is not a zone of region {cloud.region}"
+    if len(architectures) > 1:
+        yield ("cloud", "instance_types"), "x86_64 and arm64 types need different images: keep to one of them"
+    if cloud.image_id is None:
+        family = catalog.image_family(cloud.image_family)
+        if family is None:
+            yield (
+                ("cloud", "image_family"),
+                f"{cloud.image_family} is not in the catalog: give image_id, or one of "
+                f"{', '.join(catalog.image_families())}",
+            )
+            return
+        if architectures and family.architecture not in architectures:
+            yield (
+                ("cloud", "image_family"),
+                f"{cloud.image_family} is for {family.architecture}, {cloud.instance_types[0]} is not",
+            )
+        if cloud.system_disk.size_gib < family.size_gib:
+            yield (
+                ("cloud", "system_disk", "size_gib"),
+                f"{cloud.image_family} needs {family.size_gib} GiB or more",
+            )

@@ -1,0 +1,424 @@
+"""The values that everything else passes around: what the inventory asks for, and what was found and measured.
+
+The `…Spec` classes are the inventory, field for field (pydantic: frozen, unknown keys refused); the rest are frozen
+dataclasses. Names carry their units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from ipaddress import ip_network
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+Dtype = Literal["float32", "bfloat16"]
+Provider = Literal["alibaba", "simulator", "static", "local"]
+Kind = Literal["vpc", "vswitch", "security-group", "key-pair", "instance", "disk", "eip"]
+
+TAG_NAME = "provisioner:name"
+TAG_RUN = "provisioner:run"
+
+
+class Secret:
+    """A string that shows itself only to who calls `reveal()`; printing, formatting and quoting give stars."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The value itself, for the one place that has to send or write it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "********"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a Secret is not to be pickled")
+
+
+# ---------------------------------------------------------------------------------------------- the inventory
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _cidr(text: str) -> str:
+    return str(ip_network(text))
+
+
+Cidr = Annotated[str, AfterValidator(_cidr)]
+AbsolutePath = Annotated[str, Field(pattern=r"^/[^:\x00]*$")]
+EcsId = Annotated[str, Field(pattern=r"^[a-z]+-[a-zA-Z0-9_-]+$")]
+
+
+class SystemDiskSpec(_Spec):
+    """The system disk; category and level are always sent, since the service's defaults have changed over time."""
+
+    category: Literal["cloud_essd", "cloud_auto", "cloud_essd_entry", "cloud_efficiency", "cloud_ssd"] = "cloud_essd"
+    performance_level: Literal["PL0", "PL1", "PL2", "PL3"] = "PL1"
+    size_gib: int = Field(default=100, ge=20, le=2048)
+
+    @model_validator(mode="after")
+    def _level_has_a_size(self) -> SystemDiskSpec:
+        least = {"PL0": 1, "PL1": 20, "PL2": 461, "PL3": 1261}[self.performance_level]
+        if self.category == "cloud_essd" and self.size_gib < least:
+            raise ValueError(f"performance_level {self.performance_level} needs size_gib of {least} or more")
+        return self
+
+
+class SpotSpec(_Spec):
+    """Spot instances: at the market's price, or up to `price_limit_per_hour` (the region's currency, per instance)."""
+
+    price_limit_per_hour: float | None = Field(default=None, gt=0)
+
+
+class CloudSpec(_Spec):
+    """What to create in the cloud (the paper's step 1)."""
+
+    region: str = Field(default="cn-hangzhou", pattern=r"^[a-z]{2,}-[a-z0-9-]+$")
+    zones: Literal["auto"] | tuple[str, ...] = "auto"
+    instance_types: tuple[str, ...] = Field(default=("ecs.hfc7.24xlarge",), min_length=1)
+    allow_any_type: bool = False
+    count: int = Field(default=1, ge=1, le=100)
+    image_family: str = "acs:alibaba_cloud_linux_3_2104_lts_x64"
+    image_id: str | None = None
+    system_disk: SystemDiskSpec = SystemDiskSpec()
+    internet_bandwidth_mbps: int = Field(default=100, ge=1, le=100)
+    spot: SpotSpec | None = None
+    auto_release_hours: float | None = Field(default=6, ge=0.5, le=3 * 365 * 24)
+    deletion_protection: bool = False
+    ssh_from: Literal["auto"] | tuple[Cidr, ...] = "auto"
+    address_service: str = Field(default="https://checkip.amazonaws.com", pattern=r"^https?://")
+    vpc_cidr: Cidr = "172.16.0.0/16"
+    vpc_id: EcsId | None = None
+    vswitch_id: EcsId | None = None
+    security_group_id: EcsId | None = None
+    key_pair: str | None = None
+    ram_role: str | None = None
+    user_data: str = ""
+    tags: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _combinations(self) -> CloudSpec:
+        if self.zones != "auto" and not self.zones:
+            raise ValueError("zones needs at least one zone, or the word auto")
+        if self.vswitch_id and not self.vpc_id:
+            raise ValueError("vswitch_id needs vpc_id beside it")
+        if self.security_group_id and not self.vpc_id:
+            raise ValueError("security_group_id needs vpc_id beside it")
+        if self.vswitch_id and self.zones == "auto":
+            raise ValueError("vswitch_id needs zones: [the VSwitch's own zone]")
+        if len(self.user_data.encode()) > 32 * 1024:
+            raise ValueError("user_data is over the service's limit of 32 KiB")
+        if len(self.tags) > 18:
+            raise ValueError("at most 18 tags: the service takes 20 and two are the program's own")
+        for key in self.tags:
+            if key.startswith(("aliyun", "acs:", "provisioner:")) or "http://" in key or "https://" in key:
+                raise ValueError(f"tag {key!r}: a key must not begin with aliyun, acs: or provisioner:, nor hold a URL")
+        return self
+
+
+class SshSpec(_Spec):
+    """How hosts are logged into."""
+
+    user: str = "root"
+    port: int = Field(default=22, ge=1, le=65535)
+    key_file: str | None = None
+    host_keys: Literal["strict", "accept-new"] = "strict"
+    connect_timeout_s: float = Field(default=30, gt=0)
+    ready_timeout_s: float = Field(default=300, gt=0)
+
+
+class HostSpec(_Spec):
+    """A host that exists already (`provider: static`). `host_key` is a line as in an `ssh_host_*_key.pub` file."""
+
+    name: str = Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
+    address: str
+    user: str | None = None
+    port: int | None = Field(default=None, ge=1, le=65535)
+    host_key: str | None = None
+
+
+class DockerSpec(_Spec):
+    """How Docker gets onto a host that has none.
+
+    `auto` takes the distribution's package where there is one, else docker-ce; `docker-io` is the paper's own
+    `yum install docker-io`. `repository_mirror` is where docker-ce's packages come from; inside an Alibaba Cloud VPC
+    `http://mirrors.cloud.aliyuncs.com/docker-ce` is the nearest.
+    """
+
+    package: Literal["auto", "docker-ce", "docker-io"] = "auto"
+    repository_mirror: str = Field(default="https://mirrors.aliyun.com/docker-ce", pattern=r"^https?://[^\s'\"\\]+$")
+
+
+class RegistryLoginSpec(_Spec):
+    """The login at a private registry. The password is read from the environment variable that is named here."""
+
+    username: str
+    password_env: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+
+
+class ImageSpec(_Spec):
+    """The container image (the paper's step 2): `pull` a tag, or `build` one of the bundled Dockerfiles.
+
+    `registry_mirror` is a registry that holds the same images under the same paths (`registry.example.com[/path]`).
+    `build_arguments` set the Dockerfile's ARGs: base images, versions, package indexes. `volumes` maps folders of the
+    host to folders in the container. `needs_gib` is the disk space that must be free before.
+    """
+
+    pull: str | None = None
+    build: Literal["zoo-nightly", "zoo-release", "spark"] | None = None
+    registry_mirror: str | None = None
+    registry_login: RegistryLoginSpec | None = None
+    build_arguments: dict[str, str] = {}
+    volumes: dict[AbsolutePath, AbsolutePath] = {}
+    needs_gib: float | None = Field(default=None, gt=0)
+    container: str = Field(default="provisioner", pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$")
+    privileged: bool = False
+
+    @model_validator(mode="after")
+    def _one_source(self) -> ImageSpec:
+        if bool(self.pull) == bool(self.build):
+            raise ValueError("give either pull: TAG or build: zoo-nightly | zoo-release | spark")
+        return self
+
+
+class SparkSpec(_Spec):
+    """The Spark standalone cluster. `workers` counts per host; memory strings are Spark's own (`512m`, `18g`)."""
+
+    workers: Literal["auto"] | Annotated[int, Field(ge=1, le=256)] = "auto"
+    home: str | None = None
+    master: Literal["address", "hostname"] = "address"
+    authenticate: bool = True
+    driver_memory: str = Field(default="1g", pattern=r"^\d+[mg]$")
+    executor_memory: str = Field(default="1g", pattern=r"^\d+[mg]$")
+    settings: dict[str, str] = {}
+    submit_settings: dict[str, str] = {}
+
+
+class SampleSpec(_Spec):
+    """Somebody else's training code in a git repository, started by the paper's own command line."""
+
+    git: str
+    ref: str
+    path: str
+
+
+class WorkloadSpec(_Spec):
+    """What to train. `batch_size` counts images per worker and step."""
+
+    engine: Literal["spark", "tfpark", "local"] = "spark"
+    model: Literal["resnet50"] = "resnet50"
+    mode: Literal["train", "infer"] = "train"
+    dtypes: tuple[Dtype, ...] = Field(default=("float32", "bfloat16"), min_length=1)
+    batch_size: int = Field(default=32, ge=1)
+    steps: int = Field(default=20, ge=1)
+    warmup_steps: int = Field(default=5, ge=0)
+    epochs: int | None = Field(default=None, ge=1)
+    data: str = "synthetic"
+    source: SampleSpec | None = None
+
+
+class Spec(_Spec):
+    """The whole inventory."""
+
+    name: str = Field(pattern=r"^[a-z]([a-z0-9-]{0,28}[a-z0-9])?$")
+    provider: Provider
+    runtime: Literal["docker", "host"] = "docker"
+    cloud: CloudSpec = CloudSpec()
+    hosts: tuple[HostSpec, ...] = ()
+    ssh: SshSpec = SshSpec()
+    image: ImageSpec | None = None
+    docker: DockerSpec = DockerSpec()
+    spark: SparkSpec = SparkSpec()
+    workload: WorkloadSpec = WorkloadSpec()
+
+    @property
+    def creates_instances(self) -> bool:
+        """Whether hosts are made in a cloud, real or simulated, and end with the deployment."""
+        return self.provider in ("alibaba", "simulator")
+
+
+# ---------------------------------------------------------------------------------------------- what was found
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """One logical CPU: its number, and the core, socket and NUMA node that it belongs to."""
+
+    number: int
+    core: int
+    socket: int
+    node: int
+
+
+@dataclass(frozen=True)
+class HostFacts:
+    """What a host is, read in one round trip. `cpus` holds those that a login may run on."""
+
+    hostname: str
+    home: str
+    user: str
+    distribution: str
+    distribution_version: str
+    package_manager: str
+    cpu_model: str
+    cpu_flags: frozenset[str]
+    cpus: tuple[Cpu, ...]
+    memory_gib: float
+    disk_free_gib: float
+    programs: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class HostAddress:
+    """Where a host is, and how to log into it. `private` is the address the cluster uses among itself."""
+
+    name: str
+    address: str
+    private: str
+    port: int = 22
+    user: str = "root"
+    instance_id: str = ""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The summary of one run of the workload (the paper's table is two of them).
+
+    `images_per_second` counts all workers, after warm-up, all-reduce included; `batch_size` is per worker.
+    """
+
+    model: str
+    mode: str
+    dtype: str
+    engine: str
+    workers: int
+    batch_size: int
+    images_per_second: float
+    steps: int
+    final_loss: float | None
+    host: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    memory_mib: float | None = None
+
+
+# ---------------------------------------------------------------------------------------------- the cloud's things
+
+
+@dataclass(frozen=True)
+class Resource:
+    """Anything in the cloud that carries our tags."""
+
+    kind: Kind
+    id: str
+    name: str
+    state: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    zone: str = ""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An ECS instance as DescribeInstances shows it. States: Pending, Starting, Running, Stopping, Stopped."""
+
+    id: str
+    name: str
+    state: str
+    instance_type: str
+    zone: str
+    public_ip: str
+    private_ip: str
+    created_at: datetime
+    auto_release_at: datetime | None = None
+    spot: bool = False
+    deletion_protection: bool = False
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class IngressRule:
+    """One security group rule that lets traffic in. `ports` is the API's `FROM/TO`; protocol in lower case."""
+
+    protocol: str
+    ports: str
+    source: str
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class InstanceRequest:
+    """Everything RunInstances is told, apart from tags and token. Times are UTC."""
+
+    names: Sequence[str]
+    instance_type: str
+    zone: str
+    image_id: str
+    vswitch_id: str
+    security_group_id: str
+    key_pair: str
+    system_disk: SystemDiskSpec
+    internet_bandwidth_mbps: int
+    spot: SpotSpec | None = None
+    auto_release_at: datetime | None = None
+    deletion_protection: bool = False
+    ram_role: str | None = None
+    user_data: str = ""
+
+
+@dataclass(frozen=True)
+class Image:
+    """A system image; `size_gib` is the least system disk it fits on."""
+
+    id: str
+    family: str
+    name: str
+    size_gib: int
+    created_at: str
+
+
+@dataclass(frozen=True)
+class TypeOffer:
+    """An instance type as the cloud describes it."""
+
+    instance_type: str
+    vcpus: int
+    memory_gib: float
+    cpu_model: str
+    architecture: str
+
+
+@dataclass(frozen=True)
+class Price:
+    """What one instance costs an hour, in `currency`."""
+
+    per_hour: float
+    currency: str
+
+
+@dataclass(frozen=True)
+class CommandResult:
+    """What Cloud Assistant's RunCommand gave on one instance. `state` is Success, Failed, Timeout, …"""
+
+    instance_id: str
+    state: str
+    exit_code: int | None
+    output: str
+    error_code: str = ""

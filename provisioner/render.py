@@ -1,0 +1,44 @@
+"""Template and values to text. A name that the values lack, or a value that no template uses up, is an error.
+
+Templates are plain text with Jinja2 placeholders; what to put in is decided in `steps/`, not in the template.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from provisioner.errors import StateError
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def data_folder(name: str) -> Path:
+    """Where `templates/`, `workload/` or `inventories/` is: beside the package in a checkout, inside it in a wheel."""
+    for folder in (_PACKAGE / f"_{name}", _PACKAGE.parent / name):
+        if folder.is_dir():
+            return folder
+    raise StateError(f"the folder {name} is missing from this installation", "install the package again")
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(data_folder("templates")),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701  (shell and properties files, not HTML; steps/ quotes what needs it)
+    )
+
+
+def render(template: str, **values: Any) -> str:
+    """The text of `templates/<template>` with the values filled in.
+
+    Raises jinja2.UndefinedError when the template names something that is not among the values.
+    """
+    return str(_environment().get_template(template).render(**values))

@@ -1,0 +1,321 @@
+"""Measurements to the paper's table: plain text, JSON, CSV, Markdown, HTML.
+
+Text in, text out: the workload's JSON lines are all that this module knows of it. Every format ends with a newline.
+"""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from provisioner.errors import ProvisionerError
+from provisioner.model import Measurement
+
+EVENTS = frozenset({"start", "interval", "evaluation", "summary", "error"})
+PAPER = ("119.636", "212.315", "1.775")
+"""The paper's images/second in float32 and bfloat16, and their ratio."""
+
+_PAPER_LABEL = "Paper, measured on ecs.hfc7.24xlarge (images/second)"
+_PAPER_CONDITIONS = "Paper: Analytics Zoo 0.8.1 (engine tfpark), 8 workers of 6 cores, batch size 128"
+_LABELS = {"float32": "FP32", "bfloat16": "Bfloat16"}
+_BF16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16", "svebf16")
+_MODELS = {"resnet50": "ResNet-50"}
+_MODES = {"train": "training", "infer": "inference"}
+_RESULT_KEYS = (
+    "model", "mode", "dtype", "engine", "workers", "batch_size", "images_per_second", "steps", "final_loss"
+)  # fmt: skip
+_CSV_KEYS = (*_RESULT_KEYS[:6], "global_batch_size", *_RESULT_KEYS[6:], "memory_mib", "cpu", "isa", "cores")
+
+
+# ---------------------------------------------------------------------------------------------- reading
+
+
+def parse_line(line: str) -> dict[str, Any] | None:
+    """One line of the workload's output as its event, or None for anything else (logs, other people's JSON)."""
+    text = line.strip()
+    if not text.startswith("{"):
+        return None
+    try:
+        event = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    kind = event.get("event")
+    return event if isinstance(kind, str) and kind in EVENTS else None
+
+
+def measurement(summary: Mapping[str, Any]) -> Measurement:
+    """A summary event as a Measurement. Raises ProvisionerError when a field is missing or makes no sense."""
+    try:
+        speed = float(summary["images_per_second"])
+        if not math.isfinite(speed) or speed < 0:
+            raise ValueError(f"images_per_second is {speed}")
+        loss, memory = summary.get("final_loss"), summary.get("memory_mib")
+        return Measurement(
+            model=str(summary["model"]),
+            mode=str(summary["mode"]),
+            dtype=str(summary["dtype"]),
+            engine=str(summary["engine"]),
+            workers=int(summary["workers"]),
+            batch_size=int(summary["batch_size"]),
+            images_per_second=speed,
+            steps=int(summary["steps"]),
+            final_loss=None if loss is None else float(loss),
+            host=dict(summary.get("host") or {}),
+            versions={str(name): str(version) for name, version in (summary.get("versions") or {}).items()},
+            memory_mib=None if memory is None else float(memory),
+        )
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+        raise ProvisionerError(
+            f"the workload's summary cannot be read ({type(error).__name__}: {error})",
+            "look at the training's log: its workload and this program must be of the same version",
+        ) from error
+
+
+def speedups(measurements: Iterable[Measurement]) -> dict[str, float]:
+    """Mode to bfloat16 over float32 throughput, of the latest measurement of each; only modes that have both."""
+    found = {}
+    for (_, mode), legs in _latest(measurements).items():
+        slow, fast = legs.get("float32"), legs.get("bfloat16")
+        if slow and fast and slow.images_per_second > 0:
+            found[mode] = fast.images_per_second / slow.images_per_second
+    return found
+
+
+def _latest(measurements: Iterable[Measurement]) -> dict[tuple[str, str], dict[str, Measurement]]:
+    """(model, mode) to dtype to its latest measurement."""
+    latest: dict[tuple[str, str], dict[str, Measurement]] = {}
+    for one in measurements:
+        latest.setdefault((one.model, one.mode), {})[one.dtype] = one
+    return latest
+
+
+# ---------------------------------------------------------------------------------------------- the report
+
+
+@dataclass(frozen=True)
+class Report:
+    """A deployment's measurements, oldest first, on what they were taken (`host`: cpu, isa, cores) and with what."""
+
+    name: str
+    measurements: tuple[Measurement, ...]
+    host: Mapping[str, Any]
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """The paper's table for one model and mode; `conditions` are sentences without an end mark."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    conditions: tuple[str, ...]
+
+
+def build(
+    name: str,
+    measurements: Sequence[Measurement],
+    host: Mapping[str, Any] | None = None,
+    versions: Mapping[str, str] | None = None,
+) -> Report:
+    """A report; host and versions come from the measurements, the latest winning, unless they are given."""
+    found_host: Mapping[str, Any] = {}
+    found_versions: dict[str, str] = {}
+    for one in measurements:
+        found_host = one.host or found_host
+        found_versions.update(one.versions)
+    return Report(
+        name,
+        tuple(measurements),
+        dict(found_host if host is None else host),
+        dict(sorted((found_versions if versions is None else versions).items())),
+    )
+
+
+def tables(report: Report) -> list[Table]:
+    """The paper's table, once for each model and mode that was measured."""
+    found = []
+    for (model, mode), legs in _latest(report.measurements).items():
+        title = f"{_MODELS.get(model, model)} model {_MODES.get(mode, mode)}"
+        cells = [_speed(legs.get(dtype)) for dtype in _LABELS]
+        ratio = speedups(legs.values()).get(mode)
+        rows = [("Throughput (images/second)", *cells, "needs both" if ratio is None else f"{ratio:.3f}")]
+        conditions = list(_conditions(report, legs))
+        if (model, mode) == ("resnet50", "train"):  # the only one that the paper has
+            rows.append((_PAPER_LABEL, *PAPER))
+            conditions.append(_PAPER_CONDITIONS)
+        header = (title, *_LABELS.values(), "Performance improvement by using bfloat16")
+        found.append(Table(header, tuple(rows), tuple(conditions)))
+    return found
+
+
+def _speed(leg: Measurement | None) -> str:
+    return "not measured" if leg is None else f"{leg.images_per_second:.3f}"
+
+
+def _conditions(report: Report, legs: Mapping[str, Measurement]) -> Iterable[str]:
+    said = {_LABELS.get(dtype, dtype): _how(leg) for dtype, leg in legs.items()}
+    if len(set(said.values())) == 1:
+        yield f"Measured with {next(iter(said.values()))}"
+    else:
+        yield "Not measured alike: " + "; ".join(f"{label} with {how}" for label, how in said.items())
+    losses = {_LABELS.get(dtype, dtype): leg.final_loss for dtype, leg in legs.items() if leg.final_loss is not None}
+    if losses:
+        yield "Final loss: " + ", ".join(f"{loss:.4g} ({label})" for label, loss in losses.items())
+    yield from _machine(report)
+
+
+def _how(leg: Measurement) -> str:
+    return (
+        f"engine {leg.engine}, {_count(leg.workers, 'worker')}, batch size {leg.batch_size} per worker "
+        f"({leg.batch_size * leg.workers} global), {_count(leg.steps, 'step')}"
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _machine(report: Report) -> Iterable[str]:
+    host = report.host
+    if host.get("cpu"):
+        cores = f", {_count(host['cores'], 'core')}" if host.get("cores") else ""
+        yield f"CPU: {host['cpu']}{cores}; {_bf16(host.get('isa'))}"
+    if report.versions:
+        yield "Versions: " + ", ".join(f"{name} {version}" for name, version in report.versions.items())
+
+
+def _bf16(isa: Sequence[str] | None) -> str:
+    if isa is None:
+        return "bfloat16 instructions: not known"
+    names = [flag for flag in _BF16_FLAGS if flag in isa]
+    return f"bfloat16 instructions: {', '.join(names) or 'none, so bfloat16 is emulated'}"
+
+
+# ---------------------------------------------------------------------------------------------- writing
+
+
+def to_json(report: Report) -> str:
+    """name, results, speedup, host {cpu, isa, cores} and versions, in this order; a loss that is no number is null."""
+    host = report.host
+    value = {
+        "name": report.name,
+        "results": [{key: _finite(getattr(one, key)) for key in _RESULT_KEYS} for one in report.measurements],
+        "speedup": speedups(report.measurements),
+        "host": {"cpu": host.get("cpu"), "isa": list(host.get("isa") or ()), "cores": host.get("cores")},
+        "versions": dict(report.versions),
+    }
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN, and a training that diverged ends in one."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def to_csv(report: Report) -> str:
+    """One row for each measurement, oldest first, with a header row; flags of the CPU are separated by spaces."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_CSV_KEYS)
+    for one in report.measurements:
+        host = one.host or report.host
+        values = {
+            **{key: getattr(one, key) for key in (*_RESULT_KEYS, "memory_mib")},
+            "global_batch_size": one.batch_size * one.workers,
+            "cpu": host.get("cpu"),
+            "isa": " ".join(host.get("isa") or ()),
+            "cores": host.get("cores"),
+        }
+        writer.writerow([values[key] for key in _CSV_KEYS])
+    return out.getvalue()
+
+
+def to_table(report: Report) -> str:
+    """The paper's table in plain lines, columns aligned."""
+    return _each_table(report, report.name, _plain)
+
+
+def _plain(table: Table) -> list[str]:
+    lines = [table.header, *table.rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(table.header))]
+    padded = (" | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+    return [*(line.rstrip() for line in padded), *table.conditions]
+
+
+def to_markdown(report: Report) -> str:
+    """The paper's table in Markdown."""
+    return _each_table(report, f"# {_md(report.name)}", _markdown)
+
+
+def _markdown(table: Table) -> list[str]:
+    head, *rows = ("| " + " | ".join(map(_md, line)) + " |" for line in (table.header, *table.rows))
+    return [
+        head,
+        "|---" + "|---:" * (len(table.header) - 1) + "|",
+        *rows,
+        "",
+        *(f"- {_md(c)}" for c in table.conditions),
+    ]
+
+
+def _md(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    for mark in "\\|`*_<":
+        text = text.replace(mark, "\\" + mark)
+    return text.replace("\n", " ")
+
+
+def _each_table(report: Report, title: str, lines: Callable[[Table], list[str]]) -> str:
+    blocks = [[title], *(lines(table) for table in tables(report))]
+    if len(blocks) == 1:
+        blocks.append(["Nothing is measured yet."])
+    return "\n\n".join("\n".join(block) for block in blocks) + "\n"
+
+
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
+table { border-collapse: collapse; margin: 1rem 0; width: 100%; }
+th, td { border-bottom: 1px solid #ccc; padding: .5rem .75rem; text-align: right; }
+th:first-child, td:first-child { text-align: left; }
+tr.paper { color: #666; font-style: italic; }
+""".strip()
+
+
+def to_html(report: Report) -> str:
+    """The paper's table as one page that needs nothing else, with the paper's own figures in a row of their own."""
+    body = "\n".join(map(_html, tables(report))) or "<p>Nothing is measured yet.</p>"
+    name = html.escape(report.name)
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{name}: float32 against bfloat16</title>\n<style>\n{_STYLE}\n</style>\n</head>\n"
+        f"<body>\n<h1>{name}: float32 against bfloat16</h1>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def _html(table: Table) -> str:
+    head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in table.header)
+    rows = "\n".join(
+        ('<tr class="paper">' if row[0] == _PAPER_LABEL else "<tr>")
+        + "".join(f"<td>{html.escape(cell)}</td>" for cell in row)
+        + "</tr>"
+        for row in table.rows
+    )
+    conditions = "\n".join(f"<li>{html.escape(condition)}</li>" for condition in table.conditions)
+    return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>\n<ul>\n{conditions}\n</ul>"
+
+
+FORMATS: Mapping[str, Callable[[Report], str]] = {
+    "table": to_table,
+    "json": to_json,
+    "csv": to_csv,
+    "md": to_markdown,
+    "html": to_html,
+}
+"""What `report --format` takes."""

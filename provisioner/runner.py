@@ -1,0 +1,249 @@
+"""Carries a plan out: preview, up, down. Hosts side by side, every failure kept, events out.
+
+`up` checks each step and applies what is absent; `down` undoes what has no owner, in reverse, then looks again by tag.
+Neither keeps state of its own: what is there is asked of the world each time, which makes resuming the same call.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from provisioner.deployment import Deployment
+from provisioner.errors import (
+    ConnectError,
+    DeadlineError,
+    DriftError,
+    HostKeyError,
+    InterruptedRun,
+    LeftoverError,
+    PartialFailureError,
+    ProvisionerError,
+    StateError,
+)
+from provisioner.model import Kind, Resource
+from provisioner.step import Finding, Phase, Plan, Presence, Step
+
+KINDS: tuple[Kind, ...] = ("instance", "disk", "eip", "key-pair", "security-group", "vswitch", "vpc")
+"""Everything we create, in the order in which it can be deleted."""
+
+MOST_HOSTS_AT_ONCE = 64
+LOST_REPLY_S = 15.0
+"""How long a resource whose creating call went unanswered is looked for before it is believed not to exist."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened, for the console, for `--json` and for events.jsonl."""
+
+    kind: Literal["phase", "start", "present", "done", "failed", "undone", "progress"]
+    text: str = ""
+    phase: str = ""
+    host: str | None = None
+    step: str = ""
+    seconds: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields that say something."""
+        return {key: value for key, value in asdict(self).items() if value not in ("", None)}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an `up` did: how many steps it changed, how many were there already."""
+
+    changed: int
+    present: int
+
+
+class Runner:
+    """Carries out one plan of one deployment. `emit` is called from several threads."""
+
+    def __init__(self, deployment: Deployment, plan: Plan, emit: Callable[[Event], None]) -> None:
+        self.deployment = deployment
+        self.plan = plan
+        self.emit = emit
+        self._stop = threading.Event()
+
+    # ------------------------------------------------------------------------------------------------- preview
+
+    def preview(self) -> list[tuple[str, Step, Finding]]:
+        """Check every step, change nothing. Steps behind something absent cannot be looked at: unknown."""
+        findings: list[tuple[str, Step, Finding]] = []
+        blocked: set[str | None] = set()
+        for phase, step in self.plan.steps():
+            if None in blocked or step.host in blocked:
+                finding = Finding(Presence.UNKNOWN)
+            else:
+                try:
+                    finding = step.check()
+                except StateError as error:  # asks for something that an absent step would have made
+                    finding = Finding(Presence.UNKNOWN, error.message)
+            # The network's parts can be looked for one by one; without instances there is nothing to look at.
+            if finding.presence is not Presence.PRESENT and phase != "network":
+                blocked.add(step.host)
+            findings.append((phase, step, finding))
+        return findings
+
+    # ------------------------------------------------------------------------------------------------- up
+
+    def up(self) -> Outcome:
+        """Make everything present.
+
+        Raises DriftError before anything is changed in a step that differs, PartialFailureError at the end of a phase
+        in which hosts failed, InterruptedRun on Ctrl-C.
+        """
+        outcomes = [self._phase(phase) for phase in self.plan.phases]
+        return Outcome(sum(o.changed for o in outcomes), sum(o.present for o in outcomes))
+
+    def _phase(self, phase: Phase) -> Outcome:
+        self.emit(Event("phase", phase.name, phase=phase.name))
+        changed = [self._ensure(phase.name, step) for step in phase.steps if step.host is None]
+        by_host: dict[str, list[Step]] = {}
+        for step in phase.steps:
+            if step.host is not None:
+                by_host.setdefault(step.host, []).append(step)
+        if by_host:
+            changed += self._hosts(phase.name, by_host)
+        return Outcome(sum(changed), len(changed) - sum(changed))
+
+    def _hosts(self, phase: str, by_host: dict[str, list[Step]]) -> list[bool]:
+        """Each host's steps in order, the hosts side by side; all of them end before this returns."""
+        failures: list[tuple[str, ProvisionerError]] = []
+
+        def work(steps: Sequence[Step]) -> list[bool]:
+            changed: list[bool] = []
+            for step in steps:
+                if self._stop.is_set():
+                    break
+                try:
+                    changed.append(self._ensure(phase, step))
+                except ProvisionerError as error:
+                    failures.append((step.name, error))
+                    self.emit(Event("failed", str(error), phase, step.host, step.name))
+                    break
+            return changed
+
+        with ThreadPoolExecutor(min(len(by_host), MOST_HOSTS_AT_ONCE)) as pool:
+            futures = [pool.submit(work, steps) for steps in by_host.values()]
+            self._wait(futures)
+        if len(failures) == 1 and len(by_host) == 1:
+            raise failures[0][1]
+        if failures:
+            raise PartialFailureError(f"{len(failures)} of {len(by_host)} hosts failed", failures)
+        return [done for future in futures for done in future.result()]
+
+    def _wait(self, futures: Sequence[Future[list[bool]]]) -> None:
+        """Wait in a way that lets Ctrl-C in; then cut the hosts' connections, so that their threads end."""
+        try:
+            while wait(futures, timeout=0.5).not_done:
+                pass
+        except KeyboardInterrupt:
+            self._stop.set()
+            for future in futures:
+                future.cancel()
+            self.deployment.close()
+            raise
+
+    def _ensure(self, phase: str, step: Step) -> bool:
+        """Make one step present; whether anything had to be changed."""
+        clock = self.deployment.ports.clock
+        begin = clock.monotonic()
+        title = step.describe().title
+        self.emit(Event("start", title, phase, step.host, step.name))
+        finding = self._checked(step)
+        if finding.presence is Presence.PRESENT:
+            detail = f"{title} ({finding.detail})" if finding.detail else title
+            self.emit(Event("present", detail, phase, step.host, step.name))
+            return False
+        try:
+            step.apply()
+        except HostKeyError:
+            raise
+        except ConnectError as error:
+            # The line was cut: what the command did is not known. Look (which connects anew); repeat only if absent.
+            self.emit(Event("progress", f"{error}; connecting again"))
+            if self._checked(step).presence is not Presence.PRESENT:
+                step.apply()
+        finding = self._checked(step)
+        if finding.presence is not Presence.PRESENT:
+            raise DeadlineError(
+                f"{title}: done, and yet not there ({finding.detail or 'absent'})",
+                f"`provisioner up` tries again; events.jsonl in {self.deployment.store.folder} has the details",
+            )
+        detail = f"{title} ({finding.detail})" if finding.detail else title
+        seconds = round(clock.monotonic() - begin, 1)
+        self.emit(Event("done", detail, phase, step.host, step.name, seconds))
+        return True
+
+    def _checked(self, step: Step) -> Finding:
+        finding = step.check()
+        if finding.presence is Presence.DRIFTED:
+            name = self.deployment.spec.name
+            raise DriftError(
+                f"{step.describe().title}: what exists differs from the inventory: {finding.detail}",
+                f"change the inventory back, or `provisioner down {name}` and `up` again",
+            )
+        return finding
+
+    # ------------------------------------------------------------------------------------------------- down
+
+    def down(self) -> list[Resource]:
+        """Undo what has no owner, in reverse order, then look again by tag; what was removed.
+
+        One failure does not stop the rest. Raises LeftoverError that lists what is still there, or the failures.
+        """
+        has_cloud = self.deployment.ports.cloud is not None
+        before: list[Resource] = []
+        failures: list[tuple[str, ProvisionerError]] = []
+        if has_cloud:
+            self._await_lost_replies()
+            before = self._found()
+        for phase, step in reversed(self.plan.steps()):
+            if step.owner is not None:
+                continue
+            self.emit(Event("start", f"Remove: {step.describe().title}", phase, step.host, step.name))
+            try:
+                step.undo()
+            except ProvisionerError as error:
+                failures.append((step.name, error))
+                self.emit(Event("failed", str(error), phase, step.host, step.name))
+            else:
+                self.emit(Event("undone", step.name, phase, step.host, step.name))
+        if has_cloud:
+            left = self._found()
+            if left:
+                listing = "\n".join(f"  {resource.kind} {resource.id} {resource.name}" for resource in left)
+                reasons = "".join(f"\n  {name}: {error}" for name, error in failures)
+                raise LeftoverError(
+                    f"{len(left)} resources of {self.deployment.spec.name} are still there:\n{listing}{reasons}\n",
+                    f"run `provisioner down {self.deployment.spec.name}` again",
+                )
+        if failures:
+            raise PartialFailureError(f"{len(failures)} steps could not be undone", failures)
+        return before
+
+    def _found(self) -> list[Resource]:
+        """Everything that carries the deployment's tag. An error is raised, never taken for an empty answer."""
+        cloud, tags = self.deployment.cloud, self.deployment.own_tags
+        return [resource for kind in KINDS for resource in cloud.find(kind, tags)]
+
+    def _await_lost_replies(self) -> None:
+        """A creating call without a recorded answer may have made something that does not show yet: look for a while."""
+        clock, store = self.deployment.ports.clock, self.deployment.store
+        deadline = clock.monotonic() + LOST_REPLY_S
+        for step in store.unresolved():
+            kind: Kind = "instance" if step == "instances" else _kind(step)
+            while not self.deployment.cloud.find(kind, self.deployment.own_tags) and clock.monotonic() < deadline:
+                self.deployment.progress(f"looking for a {kind} whose creation was not answered")
+                clock.sleep(1.0)
+
+
+def _kind(step: str) -> Kind:
+    return next(kind for kind in KINDS if step.partition("/")[0] == kind)
+
+
+__all__ = ["KINDS", "Event", "InterruptedRun", "Outcome", "Runner"]

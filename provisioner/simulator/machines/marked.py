@@ -1,0 +1,60 @@
+"""Processes of machines, found by the mark in their environment, wherever they have gone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+
+from provisioner.simulator.machines import MARKER
+
+GRACE_S = 2.0
+LIMIT_S = 20.0
+
+
+def processes(mark: str) -> set[int]:
+    """Ids of this user's processes marked `mark`, or below it when it ends in `/`. Zombies have no mark any more."""
+    return {int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit() and _has(folder, mark)}
+
+
+def end(mark: str) -> None:
+    """End all processes with a mark, daemonised ones too: SIGTERM, SIGKILL two seconds later, until none is left.
+
+    Raises RuntimeError when some will not go.
+    """
+    started = time.monotonic()
+    told: set[int] = set()
+    pause_s = 0.005
+    while found := processes(mark):
+        waited_s = time.monotonic() - started
+        if waited_s > LIMIT_S:
+            raise RuntimeError(f"processes marked {mark} do not end: {sorted(found)}")
+        for pid in found:
+            if waited_s > GRACE_S:
+                _send(pid, mark, signal.SIGKILL)
+            elif pid not in told:
+                _send(pid, mark, signal.SIGTERM)
+        told |= found
+        time.sleep(pause_s)
+        pause_s = min(pause_s * 2, 0.1)
+
+
+def _has(folder: Path, mark: str) -> bool:
+    wanted = f"\0{MARKER}={mark}".encode() + (b"" if mark.endswith("/") else b"\0")
+    try:
+        return folder.stat().st_uid == os.getuid() and wanted in b"\0" + (folder / "environ").read_bytes()
+    except OSError:  # it ended meanwhile, or is not ours to read
+        return False
+
+
+def _send(pid: int, mark: str, number: signal.Signals) -> None:
+    """Signal a process, unless another one has got its id since it was found."""
+    with contextlib.suppress(ProcessLookupError):
+        handle = os.pidfd_open(pid)
+        try:
+            if _has(Path(f"/proc/{pid}"), mark):
+                signal.pidfd_send_signal(handle, number)
+        finally:
+            os.close(handle)

@@ -1,0 +1,198 @@
+"""The SSH server of one process machine: sessions, SFTP and forwarding, for one key, in one folder."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+
+USERS = ("root", "ecs-user")
+LAST_OUTPUT_S = 0.5
+WRITING = asyncssh.FXF_WRITE | asyncssh.FXF_APPEND | asyncssh.FXF_CREAT | asyncssh.FXF_TRUNC
+
+
+class Door(asyncssh.SSHServer):
+    """One connection: lets in who holds the key, and forwards to loopback."""
+
+    def __init__(self, keys: Sequence[asyncssh.SSHKey], connections: set[asyncssh.SSHServerConnection]) -> None:
+        self._keys = [key.public_data for key in keys]
+        self._connections = connections
+        self._connection: asyncssh.SSHServerConnection | None = None
+
+    def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+        """Remember the connection, so that a machine that stops can drop it."""
+        self._connection = conn
+        self._connections.add(conn)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """Forget it."""
+        if self._connection is not None:
+            self._connections.discard(self._connection)
+
+    def begin_auth(self, username: str) -> bool:  # noqa: ARG002
+        """Everybody has to show a key."""
+        return True
+
+    def public_key_auth_supported(self) -> bool:
+        """Keys are the only way in."""
+        return True
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        """Only the instance's own key, for the users that images have."""
+        return username in USERS and key.public_data in self._keys
+
+    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:  # noqa: ARG002
+        """direct-tcpip, to this machine alone."""
+        if dest_host == "localhost":
+            return True
+        with contextlib.suppress(ValueError):
+            if ipaddress.ip_address(dest_host).is_loopback:
+                return True
+        raise asyncssh.ChannelOpenError(
+            asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, "a simulated machine forwards to loopback addresses only"
+        )
+
+
+class Files(asyncssh.SFTPServer):
+    """SFTP: relative paths are in the folder, and so is everything that is written."""
+
+    def __init__(self, channel: asyncssh.SSHServerChannel[bytes], root: Path) -> None:
+        super().__init__(channel)
+        self._root = os.fsencode(os.path.realpath(root))
+
+    def map_path(self, path: bytes) -> bytes:
+        """Where a path of the client's is."""
+        return os.path.join(self._root, path)
+
+    def _own(self, path: bytes) -> bytes:
+        """The path, if it may be written to; links do not lead out."""
+        folder, name = os.path.split(os.path.normpath(self.map_path(path)))
+        real = os.path.realpath(os.path.join(os.path.realpath(folder), name))
+        if os.path.commonpath([real, self._root]) != self._root:
+            raise asyncssh.SFTPPermissionDenied(f"{os.fsdecode(path)} is outside of the machine's folder")
+        return path
+
+    def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> Any:
+        """Open a file."""
+        return super().open(self._own(path) if pflags & WRITING else path, pflags, attrs)
+
+    def open56(self, path: bytes, desired_access: int, flags: int, attrs: asyncssh.SFTPAttrs) -> Any:
+        """Open a file, as later versions of the protocol ask."""
+        return super().open56(self._own(path), desired_access, flags, attrs)
+
+    def setstat(self, path: bytes, attrs: asyncssh.SFTPAttrs) -> Any:
+        """Change a file's attributes."""
+        return super().setstat(self._own(path), attrs)
+
+    def lsetstat(self, path: bytes, attrs: asyncssh.SFTPAttrs) -> Any:
+        """Change a link's attributes."""
+        return super().lsetstat(self._own(path), attrs)
+
+    def remove(self, path: bytes) -> Any:
+        """Remove a file."""
+        return super().remove(self._own(path))
+
+    def mkdir(self, path: bytes, attrs: asyncssh.SFTPAttrs) -> Any:
+        """Make a folder."""
+        return super().mkdir(self._own(path), attrs)
+
+    def rmdir(self, path: bytes) -> Any:
+        """Remove a folder."""
+        return super().rmdir(self._own(path))
+
+    def rename(self, oldpath: bytes, newpath: bytes) -> Any:
+        """Rename, unless the new name is taken."""
+        return super().rename(self._own(oldpath), self._own(newpath))
+
+    def posix_rename(self, oldpath: bytes, newpath: bytes) -> Any:
+        """Rename, in place of what has the new name."""
+        return super().posix_rename(self._own(oldpath), self._own(newpath))
+
+    def symlink(self, oldpath: bytes, newpath: bytes) -> Any:
+        """Make a symbolic link."""
+        return super().symlink(oldpath, self._own(newpath))
+
+    def link(self, oldpath: bytes, newpath: bytes) -> Any:
+        """Make a hard link."""
+        return super().link(self._own(oldpath), self._own(newpath))
+
+
+class Sessions:
+    """Runs what clients ask for: a command, a shell, with or without a terminal."""
+
+    def __init__(self, root: Path, environment: Mapping[str, str]) -> None:
+        self._root = root
+        self._environment = dict(environment)
+
+    async def __call__(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
+        """Run one session to its end."""
+        shell = shutil.which("bash") or "/bin/sh"
+        argv = ["/bin/sh", "-c", process.command] if process.command is not None else [shell]
+        environment = dict(self._environment)
+        environment |= {name: text for name, text in process.env.items() if name == "LANG" or name.startswith("LC_")}
+        if process.term_type:
+            status = await self._on_terminal(process, argv, {**environment, "TERM": process.term_type})
+        else:
+            status = await self._on_pipes(process, argv, environment)
+        if status < 0:
+            process.exit_with_signal(_signal_name(-status))
+        else:
+            process.exit(status)
+        await process.wait_closed()
+
+    async def _on_pipes(
+        self, process: asyncssh.SSHServerProcess[bytes], argv: list[str], environment: dict[str, str]
+    ) -> int:
+        (stdin, to_stdin), (from_stdout, stdout), (from_stderr, stderr) = os.pipe(), os.pipe(), os.pipe()
+        try:
+            child = await asyncio.create_subprocess_exec(
+                *argv,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                cwd=self._root,
+                env=environment,
+                start_new_session=True,
+            )
+        finally:
+            for end in (stdin, stdout, stderr):
+                os.close(end)
+        process.set_redirect_pid(child.pid)
+        # the channel's end of file would silence the other stream, so it waits for both
+        await process.redirect(stdin=to_stdin, stdout=from_stdout, stderr=from_stderr, send_eof=False)
+        await process.stdout.drain()
+        await process.stderr.drain()
+        process.set_redirect_pid(None)
+        return await child.wait()
+
+    async def _on_terminal(
+        self, process: asyncssh.SSHServerProcess[bytes], argv: list[str], environment: dict[str, str]
+    ) -> int:
+        terminal, inner = os.openpty()
+        try:
+            child = await asyncio.create_subprocess_exec(
+                "setsid", "--ctty", *argv, stdin=inner, stdout=inner, stderr=inner, cwd=self._root, env=environment
+            )
+        finally:
+            os.close(inner)
+        # asyncssh closes each of these when it is done with it
+        await process.redirect(stdin=os.dup(terminal), stdout=terminal, send_eof=False)
+        status = await child.wait()
+        # a session ends with its shell, also while something in the background still holds the terminal
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(process.stdout.drain(), LAST_OUTPUT_S)
+        await process.redirect(stdout=asyncssh.DEVNULL)
+        return status
+
+
+def _signal_name(number: int) -> str:
+    import signal
+
+    return signal.Signals(number).name.removeprefix("SIG")

@@ -1,0 +1,1 @@
+"""What an account holds: one file a kind of resource, with the actions on it."""

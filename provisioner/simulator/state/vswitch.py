@@ -1,0 +1,146 @@
+"""VSwitches: a part of a VPC's addresses in one zone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING
+
+from provisioner.simulator.actions import ECS, VPC, Answer, Call, action, matches
+from provisioner.simulator.errors import ApiError
+from provisioner.simulator.state.resource import Resource, new_id, second, tag_list
+from provisioner.simulator.state.vpc import read_cidr
+
+if TYPE_CHECKING:
+    from provisioner.simulator.state.account import Account
+
+RESERVED = 4  # of each VSwitch: the network's own address and the last three
+
+
+@dataclass
+class VSwitch(Resource):
+    """A VSwitch: Pending for a moment, then Available."""
+
+    vpc_id: str
+    zone: str
+    cidr: str
+    description: str
+    available_at: float
+
+    def status(self, now: float) -> str:
+        """Pending or Available."""
+        return "Available" if now >= self.available_at else "Pending"
+
+    def free_address(self, account: Account, wanted: str = "") -> str:
+        """An address that no instance has: the wanted one, or the first."""
+        taken = {instance.private_ip for instance in account.instances.values() if instance.vswitch_id == self.id}
+        network = ip_network(self.cidr)
+        if wanted:
+            try:
+                inside = ip_address(wanted) in network
+            except ValueError:
+                inside = False
+            if not inside:
+                raise ApiError("InvalidPrivateIpAddress.Malformed")
+            if wanted in taken:
+                raise ApiError("InvalidPrivateIpAddress.Duplicated")
+            return wanted
+        for index in range(1, network.num_addresses - RESERVED + 1):
+            if str(network[index]) not in taken:
+                return str(network[index])
+        raise ApiError("InvalidVSwitchId.IpInvalid")
+
+    def free_count(self, account: Account) -> int:
+        """How many addresses are left."""
+        taken = sum(instance.vswitch_id == self.id for instance in account.instances.values())
+        return ip_network(self.cidr).num_addresses - RESERVED - taken
+
+
+@action("CreateVSwitch", versions=(VPC, ECS), idempotent=True)
+def create_vswitch(call: Call) -> Answer:
+    """Make a VSwitch in a VPC that is Available; it is Pending at first."""
+    account, params = call.account, call.params
+    vpc = call.get(account.vpcs, params.need("VpcId"), "InvalidVpcId.NotFound")
+    zone = params.need("ZoneId")
+    if zone not in account.catalog.zones(vpc.region):
+        raise ApiError("InvalidZoneId.NotFound")
+    network = read_cidr(params.need("CidrBlock"), shortest=16, longest=29)
+    if vpc.status(call.now) != "Available":
+        raise ApiError("IncorrectVpcStatus")
+    if not network.subnet_of(ip_network(vpc.cidr)):  # type: ignore[arg-type]
+        raise ApiError("InvalidCidrBlock")
+    siblings = [s for s in account.vswitches.values() if s.vpc_id == vpc.id and account.lingers(s, call.now)]
+    if any(network.overlaps(ip_network(sibling.cidr)) for sibling in siblings):
+        raise ApiError("InvalidCidrBlock.Overlapped")
+    if len(siblings) >= account.quotas["vswitches-per-vpc"]:
+        raise ApiError("QuotaExceeded.VSwitch")
+    tags = params.tags()
+    call.checked()
+    switch = VSwitch(
+        id=new_id("vsw"),
+        serial=account.next_serial(),
+        region=vpc.region,
+        name=params.text("VSwitchName"),
+        created=call.now,
+        tags=tags,
+        vpc_id=vpc.id,
+        zone=zone,
+        cidr=str(network),
+        description=params.text("Description"),
+        available_at=call.now + account.durations.network,
+    )
+    account.vswitches[switch.id] = switch
+    return {"VSwitchId": switch.id}
+
+
+@action("DeleteVSwitch", versions=(VPC, ECS))
+def delete_vswitch(call: Call) -> Answer:
+    """Remove a VSwitch without instances; one that was just released still counts for a moment."""
+    account = call.account
+    switch = call.get(account.vswitches, call.params.need("VSwitchId"), "InvalidVSwitchId.NotFound")
+    if switch.status(call.now) != "Available":
+        raise ApiError("IncorrectVSwitchStatus")
+    if any(i.vswitch_id == switch.id and account.lingers(i, call.now) for i in account.instances.values()):
+        raise ApiError("DependencyViolation.Instance")
+    call.checked()
+    switch.released_at = call.now
+    return {}
+
+
+@action("DescribeVSwitches", versions=(VPC, ECS))
+def describe_vswitches(call: Call) -> Answer:
+    """VSwitches by id (a comma-separated list), VPC, zone, name, tag."""
+    params = call.params
+    ids = [item for item in params.text("VSwitchId").split(",") if item]
+    found = [
+        switch
+        for switch in call.seen(call.account.vswitches)
+        if (not ids or switch.id in ids)
+        and params.text("VpcId") in ("", switch.vpc_id)
+        and params.text("ZoneId") in ("", switch.zone)
+        and matches(params.text("VSwitchName"), switch.name)
+    ]
+    page, paging = call.page(found)
+    return {"VSwitches": {"VSwitch": [_answer(call, switch) for switch in page]}, **paging}
+
+
+@action("DescribeVSwitchAttributes", versions=(VPC, ECS))
+def describe_vswitch_attributes(call: Call) -> Answer:
+    """One VSwitch; an unknown id is an error here."""
+    return _answer(call, call.get(call.account.vswitches, call.params.need("VSwitchId"), "InvalidVSwitchId.NotFound"))
+
+
+def _answer(call: Call, switch: VSwitch) -> Answer:
+    return {
+        "VSwitchId": switch.id,
+        "VpcId": switch.vpc_id,
+        "VSwitchName": switch.name,
+        "Status": switch.status(call.now),
+        "CidrBlock": switch.cidr,
+        "ZoneId": switch.zone,
+        "AvailableIpAddressCount": switch.free_count(call.account),
+        "Description": switch.description,
+        "CreationTime": second(switch.created),
+        "IsDefault": False,
+        "Tags": tag_list(switch.tags, key="Key", value="Value"),
+    }

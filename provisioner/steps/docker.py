@@ -1,0 +1,129 @@
+"""Docker on a host: installed as its distribution does it, and started (the paper's step 2.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from provisioner.deployment import Deployment
+from provisioner.errors import HostError
+from provisioner.model import HostFacts
+from provisioner.render import render
+from provisioner.step import ABSENT, Description, Finding, Presence, RenderedFile
+
+SCRIPT = "provisioner/install-docker.sh"
+"""Below the login's home folder."""
+
+INSTALL_TIMEOUT_S = 1800.0
+
+# docker-ce's repository goes by code name where apt is the package manager.
+_CODE_NAMES = {
+    ("ubuntu", "20.04"): "focal",
+    ("ubuntu", "22.04"): "jammy",
+    ("ubuntu", "24.04"): "noble",
+    ("debian", "12"): "bookworm",
+    ("debian", "13"): "trixie",
+}
+# What is plain `dnf install docker-ce` by (distribution, release).
+_DNF = {(name, release) for name in ("centos", "rocky", "almalinux") for release in ("8", "9")} | {("anolis", "8")}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Which of templates/docker/ installs Docker on a host, and what that is called."""
+
+    template: str
+    title: str
+    codename: str = ""
+
+
+def recipe(facts: HostFacts, package: str) -> Recipe | None:
+    """How a host gets Docker; None when we do not know."""
+    distribution, release = facts.distribution, facts.distribution_version.partition(".")[0]
+    if facts.package_manager == "apt":
+        if package != "docker-ce":
+            return Recipe("install-apt.sh", "docker.io of the distribution")
+        codename = _CODE_NAMES.get((distribution, facts.distribution_version))
+        return Recipe("install-apt-ce.sh", "docker-ce", codename) if codename else None
+    if package == "docker-io":
+        paper = Recipe("install-paper.sh", "yum install docker-io -y; systemctl start docker")
+        return paper if (distribution, release) == ("centos", "7") else None
+    if (distribution, release) in _DNF:
+        return Recipe("install-dnf.sh", "docker-ce")
+    if (distribution, release) in (("alinux", "2"), ("alinux", "3"), ("centos", "7")):
+        return Recipe(f"install-{distribution}-{release}.sh", "docker-ce")
+    if (distribution, release) == ("alinux", "4") and package == "auto":
+        return Recipe("install-alinux-4.sh", "moby of the distribution")
+    return None
+
+
+class DockerStep:
+    """A running Docker engine on one host. One that is there already is left alone; the packages outlive `down`."""
+
+    def __init__(self, deployment: Deployment, host: str) -> None:
+        self.deployment = deployment
+        self.host: str | None = host
+        self._host = host
+        self.name = f"docker/{host}"
+        self.owner: str | None = deployment.host_owner or "host"
+
+    def describe(self) -> Description:
+        """The script. Of a host that is not known yet it depends on what the host turns out to be."""
+        facts = self.deployment.facts_or_expected(self._host)
+        if not facts.distribution:
+            return Description("Install and start Docker, unless it runs already")
+        chosen = recipe(facts, self.deployment.spec.docker.package)
+        if chosen is None:
+            return Description("Use the Docker engine that is there", warnings=(self._unknown(facts).message,))
+        return Description(
+            f"Install and start Docker: {chosen.title}",
+            files=(RenderedFile(self._host, SCRIPT, self._script(chosen, facts), 0o755),),
+        )
+
+    def check(self) -> Finding:
+        """Present when the engine answers."""
+        version = self.deployment.engine(self._host).ping()
+        return ABSENT if version is None else Finding(Presence.PRESENT, f"Docker {version}")
+
+    def apply(self) -> None:
+        """Upload the script and run it, as root."""
+        facts = self.deployment.facts(self._host)
+        chosen = recipe(facts, self.deployment.spec.docker.package)
+        if chosen is None:
+            raise self._unknown(facts)
+        connection = self.deployment.connection(self._host)
+        sudo = "" if facts.user == "root" else "sudo -n "
+        if sudo and connection.run("sudo -n true", timeout_s=60, check=False).status != 0:
+            raise HostError(
+                f"{facts.user} on {self._host} may not use sudo without a password, so Docker cannot be installed",
+                "log in as another user (ssh.user), or install and start Docker there",
+                host=self._host,
+            )
+        connection.put(self._script(chosen, facts).encode(), SCRIPT, mode=0o755)
+        connection.run(f"{sudo}bash {SCRIPT}", timeout_s=INSTALL_TIMEOUT_S, on_line=self._tell)
+
+    def undo(self) -> None:
+        """Never called: packages stay, they are the host's."""
+
+    def _tell(self, line: str) -> None:
+        """Of a package manager's hundreds of lines, only the script's own."""
+        if line.startswith("==> "):
+            self.deployment.progress(f"{self._host}: {line[4:]}")
+
+    def _script(self, chosen: Recipe, facts: HostFacts) -> str:
+        return render(
+            f"docker/{chosen.template}",
+            title=chosen.title,
+            mirror=self.deployment.spec.docker.repository_mirror.rstrip("/"),
+            distribution=facts.distribution,
+            codename=chosen.codename,
+        )
+
+    def _unknown(self, facts: HostFacts) -> HostError:
+        system = f"{facts.distribution} {facts.distribution_version}".strip() or "its distribution"
+        package = self.deployment.spec.docker.package
+        what = "Docker" if package == "auto" else package
+        return HostError(
+            f"how to install {what} on {self._host} is not known for {system}",
+            "install and start Docker there: an engine that runs is left as it is",
+            host=self._host,
+        )

@@ -1,0 +1,130 @@
+"""A host that can be worked on: logged into, its facts read, and with `runtime: host` the programs that Spark needs."""
+
+from __future__ import annotations
+
+import shlex
+
+from provisioner.deployment import Deployment
+from provisioner.errors import HostError
+from provisioner.model import HostFacts
+from provisioner.render import render
+from provisioner.step import Description, Finding, Presence, RenderedFile
+
+BF16_FLAGS = ("amx_bf16", "avx512_bf16", "bf16", "svebf16")
+
+
+class LoginStep:
+    """Log in and read the facts: nothing is changed, so it is present or an error."""
+
+    def __init__(self, deployment: Deployment, host: str) -> None:
+        self.deployment = deployment
+        self.host: str | None = host
+        self._host = host
+        self.name = f"login/{host}"
+        self.owner: str | None = "nothing"
+
+    def describe(self) -> Description:
+        """One connection, one round trip."""
+        local = self.deployment.spec.provider == "local"
+        warnings = []
+        if not self.deployment.facts_are_known(self._host):
+            warnings.append(f"{self._host}: its CPUs are read at `up`; until then the worker scripts show a stand-in")
+        return Description(
+            "Read CPU, memory and topology" if local else "Log in over SSH and read CPU, memory and topology",
+            warnings=tuple(warnings),
+        )
+
+    def check(self) -> Finding:
+        """What the host is."""
+        facts = self.deployment.facts(self._host)
+        bf16 = [flag for flag in BF16_FLAGS if flag in facts.cpu_flags]
+        if not bf16:
+            self.deployment.progress(
+                f"{self._host}: {facts.cpu_model} has no bfloat16 instructions; bfloat16 runs, but slower than it could"
+            )
+        cores = len({cpu.core for cpu in facts.cpus})
+        return Finding(
+            Presence.PRESENT,
+            f"{facts.cpu_model}, {cores} cores, {facts.memory_gib:.0f} GiB, {', '.join(bf16) or 'no bf16'}",
+        )
+
+    def apply(self) -> None:
+        """Never called: `check` logs in or raises."""
+
+    def undo(self) -> None:
+        """Never called: a login leaves nothing."""
+
+
+class ProgramsStep:
+    """`runtime: host`: Java 17 or later, numactl, and a Python that has TensorFlow and Spark.
+
+    What is missing is installed where we may: on hosts that are not simulated, with root or passwordless sudo. Where
+    numactl cannot be had, taskset binds the workers instead.
+    """
+
+    def __init__(self, deployment: Deployment, host: str) -> None:
+        self.deployment = deployment
+        self.host: str | None = host
+        self._host = host
+        self.name = f"programs/{host}"
+        self.owner: str | None = deployment.host_owner or "host"
+
+    def describe(self) -> Description:
+        """The script that looks, and installs when told to."""
+        return Description(
+            "Provide Java 17+, numactl, TensorFlow and Spark",
+            files=(RenderedFile(self._host, self._path(), self._script(), 0o755),),
+        )
+
+    def _facts(self) -> HostFacts:
+        return self.deployment.facts_or_expected(self._host)
+
+    def _path(self) -> str:
+        return f"{work_folder(self.deployment, self._host)}/bin/programs.sh"
+
+    def _script(self) -> str:
+        folder = work_folder(self.deployment, self._host)
+        return render("host/programs.sh", venv=shlex.quote(f"{folder}/venv"))
+
+    def check(self) -> Finding:
+        """Ask the host; the first line that says `missing` is the answer."""
+        connection = self.deployment.connection(self._host)
+        self.deployment.facts(self._host)
+        answer = connection.run(f"bash -c {shlex.quote(self._script())} programs look", timeout_s=120)
+        missing = [line.split(" ", 1)[1] for line in answer.output.splitlines() if line.startswith("missing ")]
+        needed = [what for what in missing if what != "numactl"]
+        if needed:
+            return Finding(Presence.ABSENT, "missing: " + ", ".join(missing))
+        if missing:
+            self.deployment.progress(f"{self._host}: numactl is missing; taskset binds the workers instead")
+        return Finding(Presence.PRESENT)
+
+    def apply(self) -> None:
+        """Install."""
+        connection = self.deployment.connection(self._host)
+        connection.put(self._script().encode(), self._path(), mode=0o755)
+        result = connection.run(
+            f"bash {shlex.quote(self._path())} install",
+            timeout_s=1800,
+            check=False,
+            on_line=lambda line: self.deployment.progress(f"{self._host}: {line}"),
+        )
+        if result.status != 0:
+            tail = result.output.splitlines()[-20:]
+            raise HostError(
+                f"{self._host} lacks what Spark and TensorFlow need: {tail[-1] if tail else 'no output'}",
+                "install it there, or use an image with runtime: docker",
+                host=self._host,
+                tail=tail,
+            )
+        self.deployment.forget_facts(self._host)
+
+    def undo(self) -> None:
+        """Never called: packages stay, they are the host's."""
+
+
+def work_folder(deployment: Deployment, host: str) -> str:
+    """The deployment's folder where Spark runs: in the login's home, or where the image has room for it."""
+    if deployment.spec.runtime == "docker":
+        return deployment.container_image.work_dir + "/provisioner"
+    return f"{deployment.facts_or_expected(host).home}/provisioner/{deployment.spec.name}"

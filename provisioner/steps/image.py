@@ -1,0 +1,242 @@
+"""The container image, pulled or built, and the container that runs it (the paper's steps 2.3 and 2.4)."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from hashlib import sha256
+from typing import Protocol, cast
+
+from provisioner.deployment import Deployment
+from provisioner.errors import HostError, UsageError
+from provisioner.model import ImageSpec, Secret
+from provisioner.ports import ContainerRequest, ContainerState, Engine, OnLine
+from provisioner.render import data_folder
+from provisioner.step import ABSENT, Description, Finding, Presence
+
+NEEDS_GIB = {"spark": 6.0, "zoo-release": 6.0, "zoo-nightly": 60.0}
+"""Free space that a bundled build takes at its height: layers, and what a step unpacks."""
+
+PULL_NEEDS_GIB = 10.0
+"""The paper's image is about 3 GiB packed; pulling holds it packed and unpacked."""
+
+
+class PullingEngine(Engine, Protocol):
+    """What pulling needs of an engine beyond ports.Engine."""
+
+    def free_gib(self) -> float:
+        """The free space on the disk that the engine keeps its images on, in GiB."""
+        ...
+
+    def pull(
+        self, tag: str, *, mirror: str | None, on_progress: OnLine, login: tuple[str, Secret] | None = None
+    ) -> str:
+        """As ports.Engine.pull, with a user name and password for the registry."""
+        ...
+
+
+class _ImageUser:
+    """What the image's and the container's step have in common."""
+
+    part = ""
+
+    def __init__(self, deployment: Deployment, host: str) -> None:
+        self.deployment = deployment
+        self.host: str | None = host
+        self._host = host
+        self.name = f"{self.part}/{host}"
+
+    @property
+    def image(self) -> ImageSpec:
+        """The inventory's image. Raises UsageError when there is none, which the inventory's own checks rule out."""
+        if self.deployment.spec.image is None:
+            raise UsageError("runtime: docker needs an image")
+        return self.deployment.spec.image
+
+    @property
+    def tag(self) -> str:
+        """The image's name: as given, or after what it is built of, so that a changed recipe is another image."""
+        image = self.image
+        if image.pull:
+            return image.pull
+        digest = sha256()
+        for name, content in sorted(self.files().items()):
+            digest.update(f"{name}\0{len(content)}\0".encode() + content)
+        for name, value in sorted(image.build_arguments.items()):
+            digest.update(f"{name}={value}\0".encode())
+        return f"provisioner/{image.build}:{digest.hexdigest()[:12]}"
+
+    def files(self) -> dict[str, bytes]:
+        """The build's context: the Dockerfile, and the workload, which goes into the image."""
+        dockerfile = data_folder("templates") / "docker" / str(self.image.build) / "Dockerfile"
+        workload = data_folder("workload")
+        context = {
+            f"workload/{path.relative_to(workload).as_posix()}": path.read_bytes()
+            for path in sorted(workload.rglob("*.py"))
+        }
+        return {"Dockerfile": dockerfile.read_bytes(), **context}
+
+
+class ImageStep(_ImageUser):
+    """The image on one host, under its tag. It outlives `down` on hosts that are not ours, as a cache."""
+
+    part = "image"
+
+    def __init__(self, deployment: Deployment, host: str) -> None:
+        super().__init__(deployment, host)
+        self.owner: str | None = deployment.host_owner or "host"
+
+    def describe(self) -> Description:
+        """The paper's step 2.3 (its method 1), or the build (its method 2).
+
+        Raises UsageError for build arguments that the Dockerfile does not take, or needs and was not given.
+        """
+        image = self.image
+        if image.pull:
+            mirror = f" (from {image.registry_mirror})" if image.registry_mirror else ""
+            return Description(f"docker pull {image.pull}{mirror}")
+        arguments = "".join(
+            f" --build-arg {name}={shlex.quote(value)}" for name, value in sorted(image.build_arguments.items())
+        )
+        self._arguments()
+        warnings = []
+        if image.build == "zoo-nightly":
+            warnings.append(f"{self._host}: zoo-nightly compiles TensorFlow for hours, for this host's own processor")
+        return Description(f"docker build -t {self.tag}{arguments} {image.build}", warnings=tuple(warnings))
+
+    def check(self) -> Finding:
+        """Present when the engine has the tag."""
+        found = self.deployment.engine(self._host).image_id(self.tag)
+        return Finding(Presence.PRESENT, found) if found else ABSENT
+
+    def apply(self) -> None:
+        """Pull, or build after pulling the base images; the digest goes into the deployment's folder."""
+        engine = cast(PullingEngine, self.deployment.engine(self._host))
+        image = self.image
+        needs = image.needs_gib or (NEEDS_GIB[image.build] if image.build else PULL_NEEDS_GIB)
+        free = engine.free_gib()
+        if free < needs:
+            raise HostError(
+                f"{self._host} has {free:.1f} GiB left for images, {self.tag} needs {needs:g}",
+                "make room there (docker system prune), give it a larger disk (cloud.system_disk.size_gib), or set "
+                "image.needs_gib if that is too much",
+                host=self._host,
+            )
+        digest = self._pull(engine, image.pull) if image.pull else self._build(engine)
+        self.deployment.store.set(f"image:{self._host}", {"tag": self.tag, "digest": digest})
+        self.deployment.progress(f"{self._host}: {self.tag} is {digest}")
+
+    def undo(self) -> None:
+        """Never called: images stay, they are the host's."""
+
+    def _pull(self, engine: PullingEngine, tag: str) -> str:
+        mirror = self.image.registry_mirror
+        # The login is for the registry of image.pull, or the mirror's: no other registry gets to see it.
+        login = self._login() if mirror or tag == self.image.pull else None
+        return engine.pull(tag, mirror=mirror, on_progress=self._tell, login=login)
+
+    def _build(self, engine: PullingEngine) -> str:
+        # Pulled beforehand, since the engine's own pull in a build knows neither mirror nor login, and shows nothing.
+        for name, base in self._arguments().items():
+            if name.endswith("_IMAGE") and engine.image_id(base) is None:
+                self._pull(engine, base)
+        return engine.build(self.tag, self.files(), arguments=self.image.build_arguments, on_progress=self._tell)
+
+    def _arguments(self) -> dict[str, str]:
+        """The build's arguments, defaults included."""
+        defaults = build_arguments(self.files()["Dockerfile"])
+        given = self.image.build_arguments
+        unknown, missing = given.keys() - defaults.keys(), {name for name, value in defaults.items() if value is None}
+        if unknown:
+            raise UsageError(
+                f"image.build_arguments: {self.image.build} takes no {', '.join(sorted(unknown))}",
+                f"it takes {', '.join(defaults)}",
+            )
+        if missing - given.keys():
+            raise UsageError(
+                f"image.build_arguments: {self.image.build} needs {', '.join(sorted(missing - given.keys()))}",
+                f"what it is says templates/docker/{self.image.build}/Dockerfile",
+            )
+        return {**{name: value for name, value in defaults.items() if value is not None}, **given}
+
+    def _login(self) -> tuple[str, Secret] | None:
+        login = self.image.registry_login
+        if login is None:
+            return None
+        password = os.environ.get(login.password_env)
+        if not password:
+            raise UsageError(
+                f"the password for {login.username} at the registry is missing",
+                f"set the environment variable {login.password_env} (image.registry_login.password_env)",
+            )
+        return login.username, Secret(password)
+
+    def _tell(self, line: str) -> None:
+        self.deployment.progress(f"{self._host}: {line}")
+
+
+class ContainerStep(_ImageUser):
+    """The running container on one host: one of another image makes way, one of this image stays."""
+
+    part = "container"
+
+    def __init__(self, deployment: Deployment, host: str) -> None:
+        super().__init__(deployment, host)
+        self.owner: str | None = deployment.host_owner
+
+    def request(self) -> ContainerRequest:
+        """How it is started: with numactl's one capability, or as the paper does."""
+        image = self.image
+        return ContainerRequest(
+            name=image.container,
+            image=self.tag,
+            privileged=image.privileged,
+            capabilities=() if image.privileged else ("SYS_NICE",),
+            volumes=image.volumes,
+        )
+
+    def describe(self) -> Description:
+        """The paper's step 2.4."""
+        request = self.request()
+        words = ["docker", "run", "-itd", "--name", request.name, "--net=host"]
+        words += ["--privileged"] if request.privileged else ["--cap-add", *request.capabilities]
+        for outside, inside in request.volumes.items():
+            words += ["-v", shlex.quote(f"{outside}:{inside}")]
+        return Description(" ".join([*words, request.image]))
+
+    def check(self) -> Finding:
+        """Present when a container of this image runs under the name, with these rights."""
+        engine = self.deployment.engine(self._host)
+        found = engine.container(self.image.container)
+        if found is None:
+            return ABSENT
+        difference = self._difference(found, engine.image_id(self.tag))
+        return Finding(Presence.ABSENT, difference) if difference else Finding(Presence.PRESENT, found.image_id)
+
+    def _difference(self, found: ContainerState, wanted_id: str | None) -> str:
+        if found.image_id != wanted_id:
+            return f"{found.name} is of another image, {found.image}: it is replaced"
+        if found.status != "running":
+            return f"{found.name} is {found.status}: it is started anew"
+        if found.privileged != self.image.privileged:
+            return f"{found.name} is {'' if found.privileged else 'not '}privileged: it is replaced"
+        return ""
+
+    def apply(self) -> None:
+        """Start it, in place of an older one of ours."""
+        self.deployment.engine(self._host).start(self.request())
+
+    def undo(self) -> None:
+        """Remove it; one that was there before us stays."""
+        self.deployment.engine(self._host).remove(self.image.container)
+
+
+def build_arguments(dockerfile: bytes) -> dict[str, str | None]:
+    """A Dockerfile's ARGs with their defaults; None for one that says `# required` in the line before."""
+    found: dict[str, str | None] = {}
+    for required, name, value in re.findall(
+        r"^(?:(# required)[^\n]*\n)?ARG (\w+)(?:=(.*))?$", dockerfile.decode(), re.MULTILINE
+    ):
+        found.setdefault(name, None if required else value.strip('"'))
+    return found

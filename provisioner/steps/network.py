@@ -1,0 +1,275 @@
+"""VPC, VSwitch, security group and key pair: what instances need around them (the wizard behind the paper's step 1).
+
+Each is found by the deployment's tag, created with a recorded ClientToken, and deleted in reverse. One that the
+inventory names by id is used as it is, and never deleted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_network
+
+from provisioner.deployment import Deployment
+from provisioner.errors import CloudRefusedError, DriftError, StateError
+from provisioner.model import IngressRule, Kind, Resource
+from provisioner.step import ABSENT, PRESENT, Description, Finding, PlannedResource, Presence
+
+RULE_DESCRIPTION = "provisioner: SSH from the caller"
+
+
+def delete_tagged(deployment: Deployment, kind: Kind) -> None:
+    """Delete every resource of a kind that carries the deployment's tag."""
+    found = deployment.cloud.find(kind, deployment.own_tags)
+    if found:
+        deployment.progress(f"deleting {', '.join(resource.id for resource in found)}")
+        deployment.cloud.delete(kind, [resource.id for resource in found])
+
+
+class _CloudStep:
+    """What the four have in common: a kind that is looked up by tag, or an id that was given."""
+
+    kind: Kind
+    host: str | None = None
+    owner: str | None = None
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment = deployment
+        self.name: str = self.kind
+
+    @property
+    def given(self) -> str | None:
+        """The id that the inventory names."""
+        raise NotImplementedError
+
+    def find(self) -> Resource | None:
+        """Ours, by tag."""
+        found = self.deployment.cloud.find(self.kind, self.deployment.own_tags)
+        if len(found) > 1:
+            raise DriftError(
+                f"{len(found)} resources of kind {self.kind} carry the tag of {self.deployment.spec.name}: "
+                + ", ".join(resource.id for resource in found),
+                f"`provisioner down {self.deployment.spec.name}` removes them all",
+            )
+        return found[0] if found else None
+
+    def id(self) -> str:
+        """The id to use in other calls: the given one or ours."""
+        recorded = self.given or self.deployment.store.get("ids", {}).get(self.kind)
+        if not recorded:
+            raise StateError(f"the {self.kind} does not exist yet")
+        return str(recorded)
+
+    def _remember(self, identifier: str) -> None:
+        store = self.deployment.store
+        store.set("ids", {**store.get("ids", {}), self.kind: identifier})
+        if self.name in store.unresolved():
+            store.record(self.name, [identifier])
+
+    def check(self) -> Finding:
+        """Present when given or found by tag."""
+        if self.given:
+            return PRESENT
+        found = self.find()
+        if found is None:
+            return ABSENT
+        self._remember(found.id)
+        return Finding(Presence.PRESENT, found.id)
+
+    def _describe(self, title: str, **attributes: object) -> Description:
+        if self.given:
+            return Description(f"Use {self.kind} {self.given}")
+        return Description(title, (PlannedResource(self.kind, self.deployment.spec.name, attributes),))
+
+    def undo(self) -> None:
+        """Delete ours; leave a given one alone."""
+        if not self.given:
+            delete_tagged(self.deployment, self.kind)
+
+
+class VpcStep(_CloudStep):
+    """The private network."""
+
+    kind: Kind = "vpc"
+
+    @property
+    def given(self) -> str | None:
+        """Inventory: cloud.vpc_id."""
+        return self.deployment.spec.cloud.vpc_id
+
+    def describe(self) -> Description:
+        """One VPC."""
+        cidr = self.deployment.spec.cloud.vpc_cidr
+        return self._describe(f"Create VPC {cidr}", cidr=cidr, region=self.deployment.spec.cloud.region)
+
+    def apply(self) -> None:
+        """CreateVpc."""
+        spec, store = self.deployment.spec, self.deployment.store
+        token = store.intend(self.name)
+        self._remember(self.deployment.cloud.create_vpc(spec.name, spec.cloud.vpc_cidr, self.deployment.tags, token))
+
+
+class VSwitchStep(_CloudStep):
+    """The subnet in one zone. Another zone, tried when the first has no stock, gets a VSwitch of its own."""
+
+    kind: Kind = "vswitch"
+
+    def __init__(self, deployment: Deployment, vpc: VpcStep) -> None:
+        super().__init__(deployment)
+        self.vpc = vpc
+
+    @property
+    def given(self) -> str | None:
+        """Inventory: cloud.vswitch_id."""
+        return self.deployment.spec.cloud.vswitch_id
+
+    def describe(self) -> Description:
+        """One VSwitch, in the first candidate zone."""
+        zones = self.deployment.spec.cloud.zones
+        zone = "the first zone in stock" if zones == "auto" else zones[0]
+        return self._describe(f"Create VSwitch in {zone}", zone="auto" if zones == "auto" else zones[0])
+
+    def find(self) -> Resource | None:
+        """Any of ours will do here: `in_zone` adds what an instance needs."""
+        found = self.deployment.cloud.find(self.kind, self.deployment.own_tags)
+        return found[0] if found else None
+
+    def apply(self) -> None:
+        """CreateVSwitch in the first candidate zone."""
+        self.in_zone(candidate_zones(self.deployment)[0])
+
+    def in_zone(self, zone: str) -> str:
+        """The id of our VSwitch in a zone, created if it is not there."""
+        if self.given:
+            return self.given
+        deployment = self.deployment
+        name = f"{self.name}/{zone}"
+        there = deployment.cloud.find(self.kind, deployment.own_tags)
+        for resource in there:
+            if resource.zone == zone:
+                if name in deployment.store.unresolved():
+                    deployment.store.record(name, [resource.id])
+                return resource.id
+        # A /20 for each zone of the /16: the n-th zone asked for gets the n-th, and keeps it.
+        zones = list(deployment.store.get("vswitch_zones", []))
+        if zone not in zones:
+            zones.append(zone)
+            deployment.store.set("vswitch_zones", zones)
+        cidr = _subnet(deployment.spec.cloud.vpc_cidr, zones.index(zone))
+        token = deployment.store.intend(name)
+        identifier = deployment.cloud.create_vswitch(
+            self.vpc.id(), zone, cidr, deployment.spec.name, deployment.tags, token
+        )
+        deployment.store.record(name, [identifier])
+        return identifier
+
+
+def _subnet(cidr: str, index: int) -> str:
+    network = ip_network(cidr)
+    length = max(network.prefixlen, min(29, network.prefixlen + 4))
+    subnets = list(network.subnets(new_prefix=length))
+    if index >= len(subnets):
+        raise CloudRefusedError(f"{cidr} has no room for a VSwitch in another zone", "give a wider cloud.vpc_cidr")
+    return str(subnets[index])
+
+
+def candidate_zones(deployment: Deployment) -> list[str]:
+    """The zones to try, in order: the inventory's, or with `auto` those in stock first, then the region's others."""
+    cloud = deployment.spec.cloud
+    if cloud.zones != "auto":
+        return list(cloud.zones)
+    known = deployment.store.get("zones")
+    if not known:
+        stock = deployment.cloud.stock(cloud.instance_types, spot=cloud.spot is not None)
+        in_stock = [zone for instance_type in cloud.instance_types for zone in stock.get(instance_type, [])]
+        known = list(dict.fromkeys([*in_stock, *deployment.cloud.zones()]))
+        if not known:
+            raise CloudRefusedError(f"region {cloud.region} shows no zones", "check cloud.region")
+        deployment.store.set("zones", known)
+    return list(known)
+
+
+class SecurityGroupStep(_CloudStep):
+    """The firewall: SSH from the caller's address, everything among the group's own members, nothing else."""
+
+    kind: Kind = "security-group"
+
+    def __init__(self, deployment: Deployment, vpc: VpcStep) -> None:
+        super().__init__(deployment)
+        self.vpc = vpc
+
+    @property
+    def given(self) -> str | None:
+        """Inventory: cloud.security_group_id."""
+        return self.deployment.spec.cloud.security_group_id
+
+    def describe(self) -> Description:
+        """One group and its rule."""
+        spec = self.deployment.spec
+        source = "this machine's address" if spec.cloud.ssh_from == "auto" else ", ".join(spec.cloud.ssh_from)
+        description = self._describe(
+            f"Create security group: SSH (port {spec.ssh.port}) from {source} only",
+            ssh_from=spec.cloud.ssh_from if spec.cloud.ssh_from == "auto" else list(spec.cloud.ssh_from),
+            port=spec.ssh.port,
+        )
+        if spec.cloud.ssh_from != "auto" and any(ip_network(cidr).prefixlen == 0 for cidr in spec.cloud.ssh_from):
+            warning = "cloud.ssh_from opens SSH to the whole internet"
+            return Description(description.title, description.resources, warnings=(warning,))
+        return description
+
+    def check(self) -> Finding:
+        """Present when the group is there and lets in just what it should; a changed caller address is absent again."""
+        finding = super().check()
+        if self.given or finding.presence is not Presence.PRESENT:
+            return finding
+        ours = [rule for rule in self.deployment.cloud.ingress_rules(self.id()) if rule.description == RULE_DESCRIPTION]
+        if {(rule.ports, rule.source) for rule in ours} != {(rule.ports, rule.source) for rule in self._rules()}:
+            return Finding(Presence.ABSENT, "the address that SSH is open to has changed")
+        return finding
+
+    def _rules(self) -> Sequence[IngressRule]:
+        spec = self.deployment.spec
+        sources = self.deployment.ports.caller_cidrs()
+        return [IngressRule("tcp", f"{spec.ssh.port}/{spec.ssh.port}", cidr, RULE_DESCRIPTION) for cidr in sources]
+
+    def apply(self) -> None:
+        """CreateSecurityGroup if needed, then its rules; rules of ours that no longer hold are revoked."""
+        deployment = self.deployment
+        found = self.find()
+        if found is None:
+            token = deployment.store.intend(self.name)
+            identifier = deployment.cloud.create_security_group(
+                self.vpc.id(), deployment.spec.name, deployment.tags, token
+            )
+            stale: list[IngressRule] = []
+        else:
+            identifier = found.id
+            stale = [r for r in deployment.cloud.ingress_rules(identifier) if r.description == RULE_DESCRIPTION]
+        self._remember(identifier)
+        wanted = self._rules()
+        deployment.cloud.authorize(identifier, wanted)
+        sources = {rule.source for rule in wanted}
+        stale = [rule for rule in stale if rule.source not in sources]
+        if stale:
+            deployment.cloud.revoke(identifier, stale)
+
+
+class KeyPairStep(_CloudStep):
+    """The SSH key: generated here, only its public half goes to the cloud."""
+
+    kind: Kind = "key-pair"
+
+    @property
+    def given(self) -> str | None:
+        """Inventory: cloud.key_pair."""
+        return self.deployment.spec.cloud.key_pair
+
+    def describe(self) -> Description:
+        """One key pair."""
+        return self._describe("Import a generated SSH key pair (ed25519)", algorithm="ed25519")
+
+    def apply(self) -> None:
+        """ImportKeyPair, which has no ClientToken: its name holds the run id, and the same name and key is the same."""
+        deployment = self.deployment
+        deployment.store.intend(self.name)
+        name = f"provisioner-{deployment.spec.name}-{deployment.run_id}"
+        self._remember(deployment.cloud.import_key_pair(name, deployment.ports.public_key(), deployment.tags))

@@ -1,0 +1,340 @@
+"""The Spark standalone cluster: configuration, master, workers bound to their cores (the paper's steps 3.2 to 3.5)."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shlex
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+from provisioner import topology
+from provisioner.deployment import Deployment
+from provisioner.errors import HostError, ProvisionerError
+from provisioner.render import render
+from provisioner.step import ABSENT, PRESENT, Description, Finding, Presence, RenderedFile
+from provisioner.steps.host import work_folder
+
+MASTER_PORT = 7077
+MASTER_PAGE_PORT = 8080
+READY_DEADLINE_S = 120.0
+PACKAGED_SPARK_HOME = (
+    '"$(python3 -c "import importlib.util as u; print(*u.find_spec(\'pyspark\').submodule_search_locations)")"'
+)
+
+
+class Layout:
+    """Where Spark's things are on one host, and the texts that go there."""
+
+    def __init__(self, deployment: Deployment, host: str) -> None:
+        self.deployment = deployment
+        self.host = host
+        self.work = work_folder(deployment, host)
+        self.docker = deployment.spec.runtime == "docker"
+        home = deployment.spec.spark.home or (deployment.container_image.spark_home if self.docker else None)
+        # Spark out of the Python package index is wherever that package is; the scripts ask on the spot.
+        self.spark_home = home or PACKAGED_SPARK_HOME
+        self.conf = f"{home}/conf" if home else f"{self.work}/conf"
+        self.bin = f"{home}/bin" if home else f"{self.work}/bin"
+        self.events = "/var/log/spark/spark-events" if home else f"{self.work}/spark-events"
+        self.master_log = f"{self.work}/logs/master.log"
+        self.worker_log = f"{self.work}/logs/workers.log"
+        self.master_pids = f"{self.work}/master.pid"
+        self.worker_pids = f"{self.work}/workers.pid"
+
+    @property
+    def by_hostname(self) -> bool:
+        """Whether the cluster goes by the master's host name, as the paper's does, or by its private address."""
+        return self.deployment.spec.spark.master == "hostname"
+
+    @property
+    def master(self) -> str:
+        """The master's name for files that no shell expands."""
+        if self.by_hostname:
+            return self.deployment.facts_or_expected(self.deployment.host_names[0]).hostname
+        return self.deployment.master()
+
+    @property
+    def master_in_script(self) -> str:
+        """The master's name for shell scripts: the paper's own `$(hostname)` where that is what it is."""
+        return "$(hostname)" if self.by_hostname and self.host == self.deployment.host_names[0] else self.master
+
+    def environment(self) -> list[tuple[str, str]]:
+        """What Spark's processes on this host have to know, beyond the paper's exports."""
+        if self.by_hostname:
+            return []
+        try:
+            address = self.deployment.address(self.host).private
+        except ProvisionerError:
+            address = self.host
+        found = [("SPARK_LOCAL_IP", address), ("SPARK_PUBLIC_DNS", address)]
+        if not self.docker:
+            found += [("PATH", f'{shlex.quote(self.work + "/venv/bin")}:"$PATH"')]
+        return [
+            *found,
+            ("PYSPARK_PYTHON", "python3"),
+            ("SPARK_CONF_DIR", shlex.quote(self.conf)),
+            ("SPARK_LOCAL_DIRS", shlex.quote(f"{self.work}/local")),
+            ("SPARK_WORKER_DIR", shlex.quote(f"{self.work}/work")),
+            ("SPARK_DAEMON_MEMORY", "512m"),
+        ]
+
+    def worker_sets(self) -> list[topology.WorkerSet]:
+        """The cores of each worker on this host."""
+        facts = self.deployment.facts_or_expected(self.host)
+        return topology.worker_sets(facts.cpus, self.deployment.spec.spark.workers)
+
+    def defaults(self, *, reveal: bool) -> RenderedFile:
+        """spark-defaults.conf; with `reveal` as it is written, else with its secret masked."""
+        spark = self.deployment.spec.spark
+        more: list[tuple[str, str]] = []
+        if spark.authenticate:
+            secret = self.deployment.secret("spark")
+            more.append(("spark.authenticate.secret", secret.reveal() if reveal else str(secret)))
+        more += spark.settings.items()
+        text = render(
+            "spark/spark-defaults.conf",
+            authenticate="true" if spark.authenticate else "false",
+            event_folder=self.events,
+            master=self.master,
+            more=more,
+        )
+        return RenderedFile(self.host, f"{self.conf}/spark-defaults.conf", text, 0o600 if spark.authenticate else 0o644)
+
+    def start_master(self) -> RenderedFile:
+        """start-master.sh."""
+        text = render(
+            "spark/start-master.sh",
+            environment=self.environment(),
+            event_folder=shlex.quote(self.events),
+            spark_home=self.spark_home,
+            master=self.master_in_script,
+            pid_file=shlex.quote(self.master_pids),
+            log_file=shlex.quote(self.master_log),
+        )
+        return RenderedFile(self.host, f"{self.bin}/start-master.sh", text, 0o755)
+
+    def start_workers(self) -> RenderedFile:
+        """start-workers.sh: a line for each worker, and before each run of equal ones the threads they may use."""
+        facts = self.deployment.facts_or_expected(self.host)
+        groups = [
+            {"threads": threads, "cpus": [chosen.numactl for chosen in equal]}
+            for threads, equal in groupby(self.worker_sets(), key=lambda chosen: chosen.physical_cores)
+        ]
+        text = render(
+            "spark/start-workers.sh",
+            environment=self.environment(),
+            event_folder=shlex.quote(self.events),
+            spark_home=self.spark_home,
+            groups=groups,
+            pin="taskset -c" if "numactl" not in facts.programs and not self.docker else "numactl -C",
+            master=self.master_in_script,
+            pid_file=shlex.quote(self.worker_pids),
+            log_file=shlex.quote(self.worker_log),
+        )
+        return RenderedFile(self.host, f"{self.bin}/start-workers.sh", text, 0o755)
+
+
+class _SparkStep:
+    """What Spark's steps have in common."""
+
+    part = ""
+
+    def __init__(self, deployment: Deployment, host: str) -> None:
+        self.deployment = deployment
+        self.host: str | None = host
+        self._host = host
+        self.name = f"{self.part}/{host}"
+        self.owner = deployment.host_owner or (f"container/{host}" if deployment.spec.runtime == "docker" else None)
+
+    @property
+    def planned(self) -> Layout:
+        """The layout as far as it is known; made anew each time, since facts and addresses become known on the way."""
+        return Layout(self.deployment, self._host)
+
+    @property
+    def layout(self) -> Layout:
+        """The layout on the real host: its facts are read first, unless they were already."""
+        self.deployment.facts(self._host)
+        return self.planned
+
+    def _stop(self, pid_file: str) -> None:
+        """End the processes whose ids the file holds, those that still are what they were."""
+        self.deployment.shell(self._host).run(
+            f'f={shlex.quote(pid_file)}; [ -f "$f" ] || exit 0; for p in $(cat "$f"); do '
+            'grep -qs org.apache.spark.deploy "/proc/$p/cmdline" && kill "$p"; done; '
+            'for i in $(seq 100); do n=0; for p in $(cat "$f"); do '
+            'grep -qs org.apache.spark.deploy "/proc/$p/cmdline" && n=1; done; [ $n = 0 ] && break; sleep 0.1; done; '
+            'rm -f "$f"',
+            timeout_s=60,
+        )
+
+    def _log_tail(self, path: str) -> list[str]:
+        return self.deployment.shell(self._host).run(f"tail -n 20 {shlex.quote(path)}", check=False).output.splitlines()
+
+
+class ConfigureStep(_SparkStep):
+    """spark-defaults.conf and the start scripts, on one host."""
+
+    part = "configure"
+
+    def _files(self, layout: Layout, *, reveal: bool) -> Iterator[RenderedFile]:
+        yield layout.defaults(reveal=reveal)
+        if self._host == self.deployment.host_names[0]:
+            yield layout.start_master()
+        yield layout.start_workers()
+
+    def describe(self) -> Description:
+        """The files."""
+        sets = self.planned.worker_sets()
+        cpus = self.deployment.facts_or_expected(self._host).cpus
+        warnings = tuple(f"{self._host}: {warning}" for warning in topology.warnings(cpus, sets))
+        return Description(
+            f"Configure Spark: {len(sets)} workers on CPUs {' '.join(chosen.numactl for chosen in sets)}",
+            files=tuple(self._files(self.planned, reveal=False)),
+            warnings=warnings,
+        )
+
+    def check(self) -> Finding:
+        """Present when every file is there as it would be written."""
+        shell = self.deployment.shell(self._host)
+        for file in self._files(self.layout, reveal=True):
+            answer = shell.run(f"cat {shlex.quote(file.path)} 2>/dev/null || echo missing", check=False)
+            if answer.output.rstrip("\n") != file.content.rstrip("\n"):
+                return Finding(Presence.ABSENT, file.path)
+        return PRESENT
+
+    def apply(self) -> None:
+        """Upload."""
+        shell = self.deployment.shell(self._host)
+        layout = self.layout
+        for folder in ("logs", "local", "work"):
+            shell.run(f"mkdir -p {shlex.quote(layout.work + '/' + folder)}")
+        for file in self._files(layout, reveal=True):
+            shell.put(file.content.encode(), file.path, mode=file.mode)
+
+    def undo(self) -> None:
+        """Remove the deployment's folder from the host."""
+        folder = shlex.quote(self.layout.work)
+        self.deployment.connection(self._host).run(
+            f"rm -rf {folder} && rmdir {shlex.quote(self.layout.work.rpartition('/')[0])} 2>/dev/null || true"
+        )
+
+
+class MasterStep(_SparkStep):
+    """The master, on the first host."""
+
+    part = "master"
+
+    def describe(self) -> Description:
+        """One process."""
+        return Description("Start the Spark master")
+
+    def check(self) -> Finding:
+        """Present when its page says that it is alive."""
+        page = master_page(self.deployment)
+        return PRESENT if page and page.get("status") == "ALIVE" else ABSENT
+
+    def apply(self) -> None:
+        """Start it and wait for its page."""
+        layout = self.layout
+        self._stop(layout.master_pids)
+        self.deployment.shell(self._host).run(f"bash {shlex.quote(layout.start_master().path)}", timeout_s=60)
+        clock = self.deployment.ports.clock
+        deadline = clock.monotonic() + READY_DEADLINE_S
+        while self.check() != PRESENT:
+            if clock.monotonic() > deadline:
+                raise HostError(
+                    f"the Spark master on {self._host} does not answer on port {MASTER_PAGE_PORT} after "
+                    f"{READY_DEADLINE_S:.0f} s",
+                    "its log's last lines follow",
+                    host=self._host,
+                    tail=self._log_tail(layout.master_log),
+                )
+            clock.sleep(0.25)
+
+    def undo(self) -> None:
+        """Stop it."""
+        self._stop(self.layout.master_pids)
+
+
+class WorkersStep(_SparkStep):
+    """The workers of one host."""
+
+    part = "workers"
+
+    def describe(self) -> Description:
+        """How many."""
+        return Description(f"Start {len(self.planned.worker_sets())} Spark workers, each bound to its cores")
+
+    def check(self) -> Finding:
+        """Present when the master counts them alive, and jps does too where there is one (the paper's step 3.5)."""
+        wanted = len(self.layout.worker_sets())
+        page = master_page(self.deployment)
+        alive = self._alive(page)
+        if alive != wanted:
+            return Finding(Presence.ABSENT, f"the master sees {alive} of {wanted} workers")
+        running = self._running()
+        if running is not None and running != wanted:
+            return Finding(Presence.ABSENT, f"jps counts {running} of {wanted} workers")
+        return Finding(Presence.PRESENT, f"{alive} alive")
+
+    def _alive(self, page: dict[str, Any] | None) -> int:
+        mine = {self.deployment.address(self._host).private, self.deployment.facts(self._host).hostname}
+        workers = page.get("workers", []) if page else []
+        return sum(worker["state"] == "ALIVE" and worker["host"] in mine for worker in workers)
+
+    def _running(self) -> int | None:
+        """The paper's `jps | grep Worker | wc -l`, of the processes that we started; None where there is no jps."""
+        pids = shlex.quote(self.layout.worker_pids)
+        answer = self.deployment.shell(self._host).run(
+            f"command -v jps >/dev/null || {{ echo none; exit 0; }}; jps | grep Worker | grep -cwFf {pids}", check=False
+        )
+        text = answer.output.strip().splitlines()[-1:] or ["0"]
+        return None if text == ["none"] else int(text[0]) if text[0].isdigit() else 0
+
+    def apply(self) -> None:
+        """Stop what is left of an earlier start, start all, wait until they are counted."""
+        layout = self.layout
+        wanted = len(layout.worker_sets())
+        self._stop(layout.worker_pids)
+        self.deployment.shell(self._host).run(f"bash {shlex.quote(layout.start_workers().path)}", timeout_s=60)
+        clock = self.deployment.ports.clock
+        deadline = clock.monotonic() + READY_DEADLINE_S
+        while (finding := self.check()).presence is not Presence.PRESENT:
+            if clock.monotonic() > deadline:
+                raise HostError(
+                    f"not all Spark workers came up on {self._host} in {READY_DEADLINE_S:.0f} s: {finding.detail}",
+                    f"{wanted} workers need memory for as many Java processes; their log's last lines follow",
+                    host=self._host,
+                    tail=self._log_tail(layout.worker_log),
+                )
+            self.deployment.progress(f"{self._host}: {finding.detail}")
+            clock.sleep(0.5)
+
+    def undo(self) -> None:
+        """Stop them."""
+        self._stop(self.layout.worker_pids)
+
+
+def master_page(deployment: Deployment) -> dict[str, Any] | None:
+    """What the master itself says (its JSON page); None while nothing listens there."""
+    first = deployment.host_names[0]
+    connection = deployment.connection(first)
+    address = deployment.master() if deployment.spec.spark.master == "address" else "127.0.0.1"
+    try:
+        channel = connection.dial(address, MASTER_PAGE_PORT)
+    except (OSError, ProvisionerError):
+        return None
+    client = http.client.HTTPConnection(address, MASTER_PAGE_PORT, timeout=10)
+    client.sock = channel
+    try:
+        client.request("GET", "/json/", headers={"Connection": "close"})
+        answer = client.getresponse()
+        page = json.loads(answer.read())
+    except (OSError, http.client.HTTPException, json.JSONDecodeError):
+        return None  # it listens but is not up yet: the caller's deadline decides
+    finally:
+        client.close()
+    return page if isinstance(page, dict) else None

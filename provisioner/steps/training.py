@@ -1,0 +1,246 @@
+"""The training runs, one for each number type (the paper's steps 3.6 and 3.7), and their measurements."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shlex
+import zipfile
+from typing import Any
+
+from provisioner import report
+from provisioner.deployment import Deployment
+from provisioner.errors import CommandError, HostError
+from provisioner.model import Dtype
+from provisioner.render import data_folder, render
+from provisioner.step import ABSENT, PRESENT, Description, Finding, Presence, RenderedFile
+from provisioner.steps.host import work_folder
+from provisioner.steps.spark import Layout
+
+LAUNCHER = "import sys\n\nfrom workload import cli\n\nif __name__ == '__main__':\n    sys.exit(cli.main())\n"
+MODEL_WORDS = {"resnet50": "ResNet-50"}
+
+
+def workload_archive() -> bytes:
+    """The folder workload/ as a zip, the same bytes for the same files, so that uploads can be compared."""
+    folder = data_folder("workload")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*.py")):
+            entry = zipfile.ZipInfo(f"workload/{path.relative_to(folder).as_posix()}")
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, path.read_bytes())
+    return buffer.getvalue()
+
+
+class WorkloadStep:
+    """The training code on the first host: the bundled one, or the repository that the inventory names."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment = deployment
+        self._host = deployment.host_names[0]
+        self.host: str | None = self._host
+        self.name = "workload"
+        self.owner: str | None = deployment.host_owner or f"configure/{self._host}"
+
+    def describe(self) -> Description:
+        """An upload or a clone."""
+        source = self.deployment.spec.workload.source
+        if source:
+            return Description(f"git clone {source.git} && git checkout {source.ref}")
+        return Description("Upload the bundled workload")
+
+    def _sample(self) -> str:
+        return sample_root(self.deployment)
+
+    def check(self) -> Finding:
+        """Present when the same archive is there, or the clone stands at its ref."""
+        shell = self.deployment.shell(self._host)
+        source = self.deployment.spec.workload.source
+        if source:
+            look = f"git -C {shlex.quote(self._sample())} rev-parse --verify -q HEAD {shlex.quote(source.ref)}"
+            lines = shell.run(look, check=False).output.split()
+            return PRESENT if len(lines) == 2 and lines[0] == lines[1] else ABSENT
+        names = " ".join(shlex.quote(path) for path in self._files())
+        there = shell.run(f"sha256sum {names}", check=False).output.splitlines()
+        wanted = [f"{hashlib.sha256(content).hexdigest()}  {path}" for path, content in self._files().items()]
+        return PRESENT if there == wanted else ABSENT
+
+    def _files(self) -> dict[str, bytes]:
+        folder = work_folder(self.deployment, self._host)
+        return {f"{folder}/launch.py": LAUNCHER.encode(), f"{folder}/workload.zip": workload_archive()}
+
+    def apply(self) -> None:
+        """Upload, or clone and check out."""
+        shell = self.deployment.shell(self._host)
+        source = self.deployment.spec.workload.source
+        if source:
+            target = shlex.quote(self._sample())
+            shell.run(
+                f"rm -rf {target} && git clone -q {shlex.quote(source.git)} {target} && cd {target} && "
+                f"git checkout -q {shlex.quote(source.ref)}",
+                timeout_s=1800,
+            )
+            return
+        for path, content in self._files().items():
+            shell.put(content, path)
+
+    def undo(self) -> None:
+        """Never called: it goes with the deployment's folder."""
+
+
+def sample_root(deployment: Deployment) -> str:
+    """Where the clone of `workload.source` goes: beside the rest, under the repository's own name."""
+    source = deployment.spec.workload.source
+    name = source.git.rstrip("/").rpartition("/")[2].removesuffix(".git") if source else ""
+    return f"{work_folder(deployment, deployment.host_names[0]).rpartition('/')[0]}/{name}"
+
+
+class TrainStep:
+    """One run of the workload in one number type. Present when its measurement is kept already."""
+
+    def __init__(self, deployment: Deployment, dtype: Dtype, *, again: bool = False) -> None:
+        self.deployment = deployment
+        self.dtype = dtype
+        self.again = again
+        self._host = deployment.host_names[0]
+        self.host: str | None = self._host
+        self.name = f"{deployment.spec.workload.mode}/{dtype}"
+        self.owner: str | None = "results"
+
+    @property
+    def workers(self) -> int:
+        """Over all hosts."""
+        if self.deployment.spec.workload.engine == "local":
+            return 1
+        return sum(len(Layout(self.deployment, host).worker_sets()) for host in self.deployment.host_names)
+
+    def describe(self) -> Description:
+        """The script that is run."""
+        work = self.deployment.spec.workload
+        verb = "Train" if work.mode == "train" else "Infer with"
+        return Description(
+            f"{verb} {MODEL_WORDS[work.model]} in {self.dtype}: {self.workers} workers, "
+            f"batch {work.batch_size} each, engine {work.engine}",
+            files=(self.script(),),
+        )
+
+    def script(self) -> RenderedFile:
+        """run-DTYPE.sh."""
+        deployment, work = self.deployment, self.deployment.spec.workload
+        layout = Layout(deployment, self._host)
+        path = f"{layout.work}/run-{self.dtype}.sh"
+        threads = max(chosen.physical_cores for chosen in layout.worker_sets())
+        common: dict[str, Any] = {
+            "title": f"{MODEL_WORDS[work.model]}, {work.mode}, {self.dtype}",
+            "threads": threads,
+            "environment": layout.environment(),
+            "work_folder": shlex.quote(layout.work),
+        }
+        if work.engine == "local":
+            cores = len({cpu.core for cpu in deployment.facts_or_expected(self._host).cpus})
+            text = render("spark/run-local.sh", **{**common, "threads": cores}, arguments=self._arguments())
+            return RenderedFile(self._host, path, text, 0o755)
+        spark = deployment.spec.spark
+        common |= {
+            "workers": self.workers,
+            "master": layout.master_in_script,
+            "spark_home": layout.spark_home,
+            "driver_memory": spark.driver_memory,
+            "executor_memory": spark.executor_memory,
+            "settings": " ".join(f"--conf {key}={value}" for key, value in spark.submit_settings.items()),
+        }
+        if work.source:
+            text = render(
+                "spark/run-sample.sh",
+                **{name: value for name, value in common.items() if name not in ("environment", "work_folder")},
+                sample_folder=f"{sample_root(deployment)}/{work.source.path}",
+                zoo_home=deployment.container_image.zoo_home,
+                batch_size=work.batch_size,
+                epochs=work.epochs or 1,
+                data=shlex.quote(work.data),
+                dtype_option=" --use_bfloat16" if self.dtype == "bfloat16" else "",
+            )
+        else:
+            text = render("spark/run.sh", **common, arguments=self._arguments())
+        return RenderedFile(self._host, path, text, 0o755)
+
+    def _arguments(self) -> str:
+        work = self.deployment.spec.workload
+        words = ["--engine", work.engine, "--model", work.model, "--mode", work.mode, "--dtype", self.dtype]
+        words += ["--data", work.data, "--batch-size", str(work.batch_size), "--steps", str(work.steps)]
+        words += ["--warmup-steps", str(work.warmup_steps), "--workers", str(self.workers)]
+        return " ".join(shlex.quote(word) for word in words)
+
+    def _key(self) -> str:
+        """Tells runs with the same script from others."""
+        return hashlib.sha256(self.script().content.encode()).hexdigest()[:16]
+
+    def check(self) -> Finding:
+        """Present when this very run has been measured."""
+        self.deployment.facts(self._host)
+        if self.again:
+            return ABSENT
+        kept = {result["key"]: result for result in self.deployment.store.get("results", [])}
+        if self._key() not in kept:
+            return ABSENT
+        return Finding(Presence.PRESENT, f"{kept[self._key()]['images_per_second']:.1f} images/s")
+
+    def apply(self) -> None:
+        """Run it, follow its JSON lines, keep the summary."""
+        deployment = self.deployment
+        shell = deployment.shell(self._host)
+        script = self.script()
+        shell.put(script.content.encode(), script.path, mode=script.mode)
+        log = f"logs/{self.name.replace('/', '-')}.log"
+        summary: dict[str, Any] = {}
+        reason = ""
+
+        def line(text: str) -> None:
+            nonlocal summary, reason
+            deployment.store.append(log, text)
+            event = report.parse_line(text)
+            if event is None:
+                return
+            if event["event"] == "interval":
+                deployment.progress(f"{self.dtype}: {_interval_words(event)}")
+            elif event["event"] == "start":
+                for warning in event.get("warnings", []):
+                    deployment.progress(warning)
+            elif event["event"] == "error":
+                reason = event["message"]
+            elif event["event"] == "summary":
+                summary = event
+
+        try:
+            shell.run(f"bash {shlex.quote(script.path)}", timeout_s=None, on_line=line)
+        except CommandError as error:
+            where = f"the whole output is in {deployment.store.folder / log}"
+            raise HostError(
+                f"{self.name} failed on {self._host}: {reason or error.message}",
+                where,
+                host=self._host,
+                tail=error.tail,
+            ) from error
+        if not summary:
+            raise HostError(
+                f"{self.name} on {self._host} ended without a summary line",
+                f"its output is in {deployment.store.folder / log}",
+                host=self._host,
+            )
+        measurement = report.measurement(summary)
+        deployment.store.append("results/measurements.jsonl", json.dumps(summary, sort_keys=True))
+        self.again = False
+        deployment.remember_result({"key": self._key(), **summary})
+        deployment.progress(f"{self.dtype}: {measurement.images_per_second:.1f} images/s")
+
+    def undo(self) -> None:
+        """Never called: measurements are what a deployment leaves."""
+
+
+def _interval_words(event: dict[str, Any]) -> str:
+    """One interval line for the person. A loss that is not a number is written as null."""
+    loss, speed = event.get("loss"), event.get("images_per_second")
+    words = [f"step {event.get('step')}", "loss is not a number" if loss is None else f"loss {loss:.3f}"]
+    return ", ".join(words if speed is None else [*words, f"{speed:.1f} images/s"])

@@ -1,0 +1,4 @@
+
+echo "==> Starting Docker"
+systemctl enable docker
+systemctl start docker

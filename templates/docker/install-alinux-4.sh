@@ -1,0 +1,3 @@
+{% include "docker/begin.sh" %}
+yum install -y moby
+{% include "docker/end.sh" %}

@@ -1,0 +1,3 @@
+# The repository's own file names its home; the mirror takes that place.
+curl -fsSL --retry 5 -o /etc/yum.repos.d/docker-ce.repo {{ mirror }}/linux/centos/docker-ce.repo
+sed -i 's|=https*://[^$]*/linux/centos|={{ mirror }}/linux/centos|' /etc/yum.repos.d/docker-ce.repo

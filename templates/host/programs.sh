@@ -1,0 +1,54 @@
+#!/bin/bash
+# `look` prints a line for each program that is missing; `install` installs them.
+# A folder of its own holds the Python packages, so that nothing of the system's is replaced.
+set -uo pipefail
+venv={{ venv }}
+export PATH="$venv/bin:$PATH"
+
+java_major() { java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -n 1; }
+
+has_packages() {
+  python3 -c 'import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, ("tensorflow", "pyspark"))))' 2>/dev/null
+}
+
+look() {
+  local major
+  major=$(java_major)
+  [ "${major:-0}" -ge 17 ] || echo "missing Java 17 or later"
+  command -v numactl >/dev/null || echo "missing numactl"
+  has_packages || echo "missing the Python packages tensorflow and pyspark"
+}
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+install() {
+  if [ -n "${MACHINE_ROOT:-}" ]; then
+    echo "a simulated machine installs nothing: $(look | sed 's/^missing //' | paste -sd, | sed 's/,/, /g') must be on this computer"
+    exit 1
+  fi
+  if ! { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }; then
+    echo "no root and no passwordless sudo: install $(look | sed 's/^missing //' | paste -sd, | sed 's/,/, /g') by hand"
+    exit 1
+  fi
+  if command -v apt-get >/dev/null; then
+    as_root apt-get -o DPkg::Lock::Timeout=300 update -q
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -q -y \
+      numactl python3-venv default-jre-headless || exit 1
+  elif command -v dnf >/dev/null; then
+    as_root dnf install -q -y numactl python3.11 java-17-openjdk-headless || exit 1
+  else
+    echo "neither apt-get nor dnf is here: install Java 17, numactl and Python 3.10 or later by hand"
+    exit 1
+  fi
+  if ! has_packages; then
+    python=python3
+    command -v python3.11 >/dev/null && python=python3.11
+    "$python" -m venv "$venv" && "$venv/bin/pip" install -q tensorflow pyspark || exit 1
+  fi
+  look | grep -v numactl && exit 1
+  return 0
+}
+
+"${1:-look}"

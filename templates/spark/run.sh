@@ -1,0 +1,19 @@
+#!/bin/bash
+# {{ title }}
+set -euo pipefail
+cd {{ work_folder }}
+export KMP_BLOCKTIME=0
+# {{ workers }} instances
+export OMP_NUM_THREADS={{ threads }}
+export KMP_AFFINITY=granularity=fine,compact,1,0
+export KMP_SETTINGS=1
+{% for name, value in environment %}
+export {{ name }}={{ value }}
+{% endfor %}
+export SPARK_HOME={{ spark_home }}
+exec "$SPARK_HOME"/bin/spark-submit --master spark://{{ master }}:7077 \
+--executor-cores 1 --total-executor-cores {{ workers }} --driver-memory {{ driver_memory }} --executor-memory {{ executor_memory }} \
+{% if settings %}
+{{ settings }} \
+{% endif %}
+--py-files workload.zip launch.py {{ arguments }}

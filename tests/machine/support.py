@@ -1,0 +1,105 @@
+"""What the tests on booted machines share: logging in, running a script that must succeed, looking for traces."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import paramiko
+import pytest
+
+from provisioner.simulator.machines.booted import BootedMachine
+
+
+def require(missing: str) -> None:
+    """Skip for the reason given, or fail for it where every tier has to run; do nothing for ""."""
+    if missing:
+        (pytest.fail if os.environ.get("PROVISIONER_REQUIRE_TIERS") == "1" else pytest.skip)(missing)
+
+
+@dataclass(frozen=True)
+class Login:
+    """A key pair for root."""
+
+    private: paramiko.PKey
+    public: str
+
+    def connect(self, address: str, host_keys: str) -> paramiko.SSHClient:
+        """Connected as root; only a host key out of `host_keys` (`TYPE BASE64 COMMENT` lines) is accepted."""
+        client = paramiko.SSHClient()
+        for line in host_keys.splitlines():
+            entry = paramiko.hostkeys.HostKeyEntry.from_line(f"{address} {line}")
+            assert entry is not None, line
+            client.get_host_keys().add(address, entry.key.get_name(), entry.key)
+        client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        client.connect(address, username="root", pkey=self.private, allow_agent=False, look_for_keys=False, timeout=10)
+        return client
+
+
+def output(machine: BootedMachine, script: str, timeout_s: float = 240) -> str:
+    """What a script prints that has to succeed."""
+    status, text = machine.run_command(script, timeout_s)
+    assert status == 0, f"{script}\nended with {status}:\n{text[-3000:]}"
+    return text
+
+
+def host_keys(machine: BootedMachine) -> str:
+    """Its public host keys, read as the program reads them: through Cloud Assistant."""
+    return output(machine, "cat /etc/ssh/ssh_host_*_key.pub")
+
+
+class Traces:
+    """All that machines in a folder have on this machine, by kind. Other people's machines are not in it."""
+
+    def __init__(self, folder: Path, bridge: str) -> None:
+        self._folder = folder
+        self._key = bridge.removeprefix("br-")
+        self._seen_pids: set[tuple[int, str]] = set()
+        self._seen_namespaces: set[str] = set()
+
+    def now(self) -> dict[str, list[str]]:
+        """What there is now; of processes and network namespaces also those that an earlier call saw."""
+        cgroups = [path for path in Path("/sys/fs/cgroup").glob(f"**/*{self._key}*") if path.is_dir()]
+        for cgroup in cgroups:
+            for procs in cgroup.glob("**/cgroup.procs"):
+                for pid in map(int, procs.read_text().split()):
+                    self._seen_pids.add((pid, _start_time(pid)))
+                    self._seen_namespaces.add(_namespace(pid))
+        self._seen_namespaces -= {_namespace(os.getpid()), ""}
+        alive = {_namespace(int(path.name)) for path in Path("/proc").iterdir() if path.name.isdigit()}
+        nspawn = [str(path) for path in Path("/run/systemd/nspawn").glob("**/*") if self._key in path.name]
+        mounts = Path("/proc/self/mounts").read_text().splitlines()
+        rules = _lines("iptables-save")
+        return {
+            "processes": [str(pid) for pid, start in self._seen_pids if start and start == _start_time(pid)],
+            "network namespaces": sorted(self._seen_namespaces & alive),
+            "cgroups": list(map(str, cgroups)),
+            "links": [name for name in os.listdir("/sys/class/net") if self._key in name],
+            "rules": [line for line in rules if self._key in line],
+            "routes": [line for line in _lines("ip", "route") if self._key in line],
+            "mounts": [line for line in mounts if self._key in line or str(self._folder) in line],
+            "nspawn": nspawn,
+            "files": [str(path) for path in self._folder.glob("*")],
+        }
+
+
+def _lines(*command: str) -> list[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def _start_time(pid: int) -> str:
+    """Tells two processes of the same number apart; "" for one that is gone, or dead with only init to notice."""
+    try:
+        state, parent, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if state == "Z" and int(parent) != os.getpid() else rest[17]
+
+
+def _namespace(pid: int) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/ns/net")
+    except OSError:
+        return ""

@@ -1,0 +1,219 @@
+"""Real SSH servers for tests (asyncssh): exec, SFTP, terminals and forwarding on a loopback port."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Awaitable, Sequence
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+
+
+class Servers:
+    """One event loop, in a thread, for all servers of a test; stops them and what they started."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self._thread.start()
+        self._servers: list[SshServer] = []
+
+    def call(self, work: Awaitable[Any]) -> Any:
+        async def wait() -> Any:
+            return await work
+
+        return asyncio.run_coroutine_threadsafe(wait(), self.loop).result(30)
+
+    def add(self, **settings: Any) -> SshServer:
+        server = SshServer(self, **settings)
+        self._servers.append(server)
+        return server
+
+    def close(self) -> None:
+        for server in self._servers:
+            server.stop()
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(30)
+        self.loop.close()
+
+
+class SshServer:
+    """A server; it listens once `start` is called.
+
+    Args:
+        home: where commands run and SFTP begins.
+        login: the public key lines that are let in, read at each login.
+        user: the one user there is.
+        host_keys: private keys.
+        greeting: what the login's start-up files print before each command.
+        files: the SFTP server's class.
+        sessions: whether it grants any; without them it only forwards.
+    """
+
+    def __init__(
+        self,
+        servers: Servers,
+        *,
+        home: Path,
+        login: list[str],
+        user: str = "root",
+        host_keys: Sequence[asyncssh.SSHKey] = (),
+        greeting: str = "",
+        files: type[asyncssh.SFTPServer] | None = None,
+        sessions: bool = True,
+    ) -> None:
+        self.home = home
+        self.login = login
+        self.user = user
+        self.host_keys = list(host_keys) or [asyncssh.generate_private_key("ssh-ed25519")]
+        self.greeting = greeting
+        self._sessions = sessions
+        self.port = free_port()
+        self.connections: list[asyncssh.SSHServerConnection] = []
+        self.logins: list[str] = []
+        self.forwarded: list[tuple[str, int]] = []
+        self._files = files or HomeFiles
+        self._servers = servers
+        self._acceptor: asyncssh.SSHAcceptor | None = None
+        self._children: list[subprocess.Popen[bytes]] = []
+
+    @property
+    def public_keys(self) -> list[str]:
+        """The host keys as `TYPE BASE64`."""
+        return [key.export_public_key().decode().strip() for key in self.host_keys]
+
+    def start(self) -> SshServer:
+        self._acceptor = self._servers.call(
+            asyncssh.listen(
+                "127.0.0.1",
+                self.port,
+                server_factory=lambda: _Door(self),
+                server_host_keys=self.host_keys,
+                process_factory=self._process if self._sessions else None,
+                sftp_factory=self._sftp if self._sessions else None,
+                encoding=None,
+                line_editor=False,
+                reuse_address=True,
+            )
+        )
+        return self
+
+    def drop(self) -> None:
+        """Cut all connections, as a pulled cable would (but told to the other side)."""
+
+        async def cut() -> None:
+            for connection in self.connections:
+                transport = connection._transport
+                if transport is not None:
+                    transport.abort()
+
+        self._servers.call(cut())
+
+    def stop(self) -> None:
+        async def end() -> None:
+            if self._acceptor is not None:
+                self._acceptor.close()
+            for connection in self.connections:
+                connection.abort()
+            for child in self._children:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
+            await asyncio.sleep(0)
+
+        self._servers.call(end())
+
+    def _sftp(self, channel: Any) -> asyncssh.SFTPServer:
+        return self._files(channel, os.fsencode(self.home))
+
+    async def _process(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
+        if process.term_type:
+            await _terminal(process)
+            return
+        child = subprocess.Popen(
+            ["/bin/sh", "-c", f"printf %s '{self.greeting}'\n{process.command}"],
+            cwd=self.home,
+            env={"PATH": os.environ["PATH"], "HOME": str(self.home)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self._children.append(child)
+        await process.redirect(child.stdin, child.stdout, child.stderr)
+        status = await asyncio.get_running_loop().run_in_executor(None, child.wait)
+        if status < 0:
+            process.exit_with_signal(signal.Signals(-status).name.removeprefix("SIG"))
+            return
+        # as sshd: the status at once, the end of output when nothing holds it open any more
+        process.channel._send_request(b"exit-status", asyncssh.packet.UInt32(status))
+        await process.stdout.drain()
+        await process.stderr.drain()
+        process.close()
+
+
+async def _terminal(process: asyncssh.SSHServerProcess[bytes]) -> None:
+    """Says what terminal it has, and each change of its size; ends at `q` with status 7."""
+
+    def say(what: str) -> None:
+        columns, lines = process.term_size[:2]
+        process.stdout.write(f"{what} {process.term_type} {columns}x{lines} {process.command}\r\n".encode())
+
+    say("terminal")
+    while True:
+        try:
+            key = await process.stdin.read(1)
+        except asyncssh.TerminalSizeChanged:
+            say("resized")
+            continue
+        if key in (b"q", b""):
+            process.exit(7)
+            return
+        process.stdout.write(f"key {key!r}\r\n".encode())
+
+
+class _Door(asyncssh.SSHServer):
+    def __init__(self, server: SshServer) -> None:
+        self._server = server
+
+    def connection_made(self, connection: asyncssh.SSHServerConnection) -> None:
+        self._server.connections.append(connection)
+
+    def begin_auth(self, username: str) -> bool:
+        self._server.logins.append(username)
+        return True
+
+    def public_key_auth_supported(self) -> bool:
+        return True
+
+    def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
+        known = [asyncssh.import_public_key(line) for line in self._server.login]
+        return username == self._server.user and key in known
+
+    def connection_requested(self, host: str, port: int, *origin: Any) -> bool:
+        self._server.forwarded.append((host, port))
+        return True
+
+
+class HomeFiles(asyncssh.SFTPServer):
+    """SFTP that begins in the home folder without being locked into it."""
+
+    def __init__(self, channel: Any, home: bytes) -> None:
+        super().__init__(channel)
+        self._home = home
+
+    def map_path(self, path: bytes) -> bytes:
+        return os.path.join(self._home, path)
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 on which nothing listens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])

@@ -1,0 +1,63 @@
+"""YAML to Spec: every mistake reported at once, each with file, line and field."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from provisioner import inventory
+from provisioner.errors import InventoryError, UsageError
+from provisioner.model import Spec
+
+ROOT = Path(__file__).parent.parent
+CASES = yaml.safe_load((Path(__file__).parent / "data/inventory/mistakes.yaml").read_text())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])
+def test_mistakes(case: dict[str, object]) -> None:
+    """A wrong inventory says what is wrong, where, and exits with 2."""
+    with pytest.raises(InventoryError) as caught:
+        inventory.parse(str(case["text"]), "i.yaml")
+    assert caught.value.exit_code == 2
+    if "problems" in case:
+        assert list(caught.value.problems) == case["problems"]
+    for part in case.get("contains", []):  # type: ignore[attr-defined]
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "inventories").glob("*.yaml")), ids=lambda path: path.stem)
+def test_bundled_inventories_are_right(path: Path) -> None:
+    """Every inventory that travels with the program loads, holds no secret, and is named in its file name."""
+    spec = inventory.load(path)
+    assert isinstance(spec, Spec)
+    assert path.stem.startswith(spec.name)
+
+
+def test_the_inventories_that_the_readme_promises() -> None:
+    """The set is complete."""
+    names = {path.stem for path in (ROOT / "inventories").glob("*.yaml")}
+    wanted = {"paper", "hfc7-24xlarge", "hfg7-24xlarge", "spot", "cluster", "static", "local", "simulated"}
+    assert wanted <= names
+    assert inventory.load(ROOT / "inventories/cluster.yaml").cloud.count == 4
+
+
+def test_allow_any_type_overrides() -> None:
+    """Who insists gets a type without bf16, and one that the catalog does not know."""
+    text = "name: a\nprovider: alibaba\nruntime: host\ncloud: {instance_types: [ecs.g7.large, ecs.new.large], %s}"
+    spec = inventory.parse(text % "allow_any_type: true")
+    assert spec.cloud.instance_types == ("ecs.g7.large", "ecs.new.large")
+    with pytest.raises(InventoryError, match=r"cloud\.instance_types\[1\]"):
+        inventory.parse(text % "allow_any_type: false")
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    """Each says what it is and what to do."""
+    with pytest.raises(UsageError, match="there is no inventory .*provisioner init"):
+        inventory.load(tmp_path / "none.yaml")
+    with pytest.raises(UsageError, match="is a folder"):
+        inventory.load(tmp_path)
+    (tmp_path / "latin.yaml").write_bytes(b"name: caf\xe9")
+    with pytest.raises(UsageError, match="not UTF-8"):
+        inventory.load(tmp_path / "latin.yaml")

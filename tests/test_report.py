@@ -1,0 +1,233 @@
+"""The report: from what the workload printed to the paper's table, in every format, word for word."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioner import report
+from provisioner.errors import ProvisionerError
+
+DATA = Path(__file__).parent / "data/report"
+SUFFIXES = {"txt": "table"}
+EXPECTED = sorted(path for path in DATA.glob("*/report.*"))
+CASES = sorted(path.name for path in DATA.iterdir())
+SUMMARY: dict[str, Any] = {
+    "event": "summary",
+    "model": "resnet50",
+    "mode": "train",
+    "dtype": "float32",
+    "engine": "local",
+    "workers": 2,
+    "batch_size": 32,
+    "steps": 20,
+    "warmup_steps": 5,
+    "images_per_second": 10.5,
+    "final_loss": 6.9,
+    "memory_mib": 1024.0,
+    "versions": {"tensorflow": "2.21.0"},
+    "host": {"cpu": "a CPU", "isa": ["avx512_bf16"], "cores": 2},
+}
+
+
+def read(case: str) -> report.Report:
+    """The report of a case's output, as a deployment of the case's name makes it."""
+    events = [report.parse_line(line) for line in (DATA / case / "output.txt").read_text().splitlines()]
+    summaries = [event for event in events if event and event["event"] == "summary"]
+    return report.build(case, [report.measurement(summary) for summary in summaries])
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, id=f"{path.parent.name}-{path.suffix[1:]}") for path in EXPECTED])
+def test_output_becomes_the_expected_text(path: Path) -> None:
+    kind = path.suffix[1:]
+    text = report.FORMATS[SUFFIXES.get(kind, kind)](read(path.parent.name))
+    assert text == path.read_text()
+
+
+def test_every_format_has_an_expected_text() -> None:
+    assert {SUFFIXES.get(path.suffix[1:], path.suffix[1:]) for path in EXPECTED} == set(report.FORMATS)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", report.FORMATS)
+def test_no_format_breaks_on_what_is_missing_and_each_ends_with_a_newline(case: str, name: str) -> None:
+    text = report.FORMATS[name](read(case))
+    assert text.endswith("\n")
+    assert not text.endswith("\n\n")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_json_has_the_documented_shape_and_no_nan(case: str) -> None:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    found = json.loads(report.to_json(read(case)), parse_constant=refuse)
+    assert list(found) == ["name", "results", "speedup", "host", "versions"]
+    assert list(found["host"]) == ["cpu", "isa", "cores"]
+    keys = "model, mode, dtype, engine, workers, batch_size, images_per_second, steps, final_loss"
+    for result in found["results"]:
+        assert ", ".join(result) == keys
+        assert isinstance(result["images_per_second"], float)
+        assert isinstance(result["workers"], int)
+
+
+class Page(HTMLParser):
+    """What a browser would do with the page: its tags, its addresses, its text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_page_needs_nothing_else_and_runs_nothing(case: str) -> None:
+    page = Page()
+    page.feed(report.to_html(read(case)))
+    assert not page.tags & {"script", "link", "img", "iframe", "b", "i"}
+    assert not page.attributes & {"src", "href", "onclick", "style"}
+    for row in report.tables(read(case)):
+        assert row.header[0] in page.text, "what was escaped reads as it was"
+
+
+def test_csv_reads_back_as_the_measurements() -> None:
+    measured = read("both")
+    rows = list(csv.DictReader(io.StringIO(report.to_csv(measured))))
+    assert [row["dtype"] for row in rows] == ["float32", "bfloat16"]
+    assert [float(row["images_per_second"]) for row in rows] == [100.0, 150.0]
+    assert rows[0]["global_batch_size"] == "1024"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "26/11/23 08:00:01 INFO Worker: started",
+        "{",
+        "{}",
+        "[1, 2]",
+        '{"event": 3}',
+        '{"event": ["summary"]}',
+        '{"event": "unheard-of"}',
+        '{"step": 1}',
+        "null",
+        '"summary"',
+        "{" * 5 + '"event"',
+        '{"event":' + "[" * 100_000,
+    ],
+)
+def test_lines_that_are_not_events_are_none(line: str) -> None:
+    assert report.parse_line(line) is None
+
+
+@pytest.mark.parametrize("kind", ["start", "interval", "evaluation", "summary", "error"])
+def test_an_event_is_read_with_whatever_space_around_it(kind: str) -> None:
+    event = {"event": kind, "step": 3, "unknown": [1]}
+    assert report.parse_line(f"  {json.dumps(event)}\r\n") == event
+
+
+def test_a_summary_keeps_every_figure() -> None:
+    one = report.measurement(SUMMARY)
+    assert (one.model, one.mode, one.dtype, one.engine) == ("resnet50", "train", "float32", "local")
+    assert (one.workers, one.batch_size, one.steps) == (2, 32, 20)
+    assert (one.images_per_second, one.final_loss, one.memory_mib) == (10.5, 6.9, 1024.0)
+    assert one.host == SUMMARY["host"]
+    assert one.versions == SUMMARY["versions"]
+
+
+@pytest.mark.parametrize("field", ["model", "mode", "dtype", "engine", "workers", "batch_size", "images_per_second"])
+def test_a_summary_without_a_field_is_an_error_that_names_it(field: str) -> None:
+    with pytest.raises(ProvisionerError, match=field) as caught:
+        report.measurement({key: value for key, value in SUMMARY.items() if key != field})
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"images_per_second": float("nan")},
+        {"images_per_second": -1},
+        {"images_per_second": "fast"},
+        {"workers": None},
+        {"workers": float("inf")},
+        {"host": 3},
+        {"versions": ["tensorflow"]},
+    ],
+    ids=str,
+)
+def test_a_summary_that_makes_no_sense_is_an_error(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ProvisionerError, match="summary cannot be read"):
+        report.measurement({**SUMMARY, **wrong})
+
+
+def test_optional_parts_of_a_summary_may_be_missing() -> None:
+    needed = {key: SUMMARY[key] for key in SUMMARY if key not in ("final_loss", "memory_mib", "versions", "host")}
+    one = report.measurement(needed)
+    assert (one.final_loss, one.memory_mib, one.versions, one.host) == (None, None, {}, {})
+
+
+def leg(dtype: str, speed: float, **other: Any) -> Any:
+    return report.measurement({**SUMMARY, "dtype": dtype, "images_per_second": speed, **other})
+
+
+@pytest.mark.parametrize(
+    ("legs", "expected"),
+    [
+        ([], {}),
+        ([leg("float32", 10)], {}),
+        ([leg("bfloat16", 10)], {}),
+        ([leg("float32", 10), leg("bfloat16", 17)], {"train": 1.7}),
+        ([leg("bfloat16", 17), leg("float32", 10)], {"train": 1.7}),
+        ([leg("float32", 99), leg("bfloat16", 17), leg("float32", 10)], {"train": 1.7}),
+        ([leg("float32", 0), leg("bfloat16", 17)], {}),
+        ([leg("float32", 10), leg("bfloat16", 17, mode="infer")], {}),
+        ([leg("float32", 10), leg("bfloat16", 17, model="other")], {}),
+        (
+            [leg(dtype, speed, mode=mode) for mode in ("train", "infer") for dtype, speed in
+             (("float32", 10), ("bfloat16", 15 if mode == "train" else 20))],
+            {"train": 1.5, "infer": 2.0},
+        ),
+    ],
+)  # fmt: skip
+def test_speedup_is_bfloat16_over_float32_of_the_latest_of_each(legs: list[Any], expected: dict[str, float]) -> None:
+    assert report.speedups(legs) == pytest.approx(expected)
+
+
+def test_host_and_versions_can_be_given_and_otherwise_come_from_the_latest_measurement() -> None:
+    first = leg("float32", 10, host={"cpu": "old"}, versions={"b": "1", "a": "1"})
+    second = leg("bfloat16", 10, host={"cpu": "new"}, versions={"b": "2"})
+    last = leg("bfloat16", 10, host={}, versions={})
+    found = report.build("x", [first, second, last])
+    assert found.host == {"cpu": "new"}
+    assert list(found.versions.items()) == [("a", "1"), ("b", "2")]
+    given = report.build("x", [first], host={"cpu": "given"}, versions={})
+    assert (given.host, given.versions) == ({"cpu": "given"}, {})
+
+
+def test_the_papers_figures_stand_beside_training_only_and_say_where_they_are_from() -> None:
+    train, infer = report.tables(read("both_modes"))
+    assert train.rows[-1][1:] == ("119.636", "212.315", "1.775")
+    assert "Paper" in train.rows[-1][0]
+    assert "ecs.hfc7.24xlarge" in train.rows[-1][0]
+    assert not any("Paper" in cell for row in infer.rows for cell in row)
+
+
+def test_a_name_with_markup_is_shown_and_not_obeyed() -> None:
+    page = Page()
+    page.feed(report.to_html(report.build("<b>bold</b> & brave", [])))
+    assert "b" not in page.tags
+    assert "<b>bold</b> & brave: float32" in page.text

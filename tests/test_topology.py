@@ -1,0 +1,109 @@
+"""Worker sets: the paper's ranges on the paper's machine, and sane ones on every other."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from provisioner import topology
+from provisioner.errors import UsageError
+from provisioner.model import Cpu
+
+CASES = yaml.safe_load((Path(__file__).parent / "data/topology/worker_sets.yaml").read_text())
+
+
+def machine(nodes: int, cores: Any, threads: int, siblings: str, missing: Any = ()) -> list[Cpu]:
+    """A machine's CPUs as sysfs gives them: core numbers begin anew on each socket, and every node is a socket."""
+    per_node = cores if isinstance(cores, list) else [cores] * nodes
+    places = [(node, core) for node in range(nodes) for core in range(per_node[node])]
+    found = []
+    for index, (node, core) in enumerate(places):
+        for thread in range(threads):
+            number = index * threads + thread if siblings == "adjacent" else index + thread * len(places)
+            found.append(Cpu(number, core, node, node))
+    return sorted((cpu for cpu in found if cpu.number not in missing), key=lambda cpu: cpu.number)
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case["name"]) for case in CASES])
+def test_cpus_are_divided_as_the_case_says(case: dict[str, Any]) -> None:
+    cpus = machine(**case["machine"])
+    if "error" in case:
+        with pytest.raises(UsageError) as caught:
+            topology.worker_sets(cpus, case["workers"])
+        assert case["error"] in str(caught.value)
+        return
+    sets = topology.worker_sets(cpus, case["workers"])
+    assert [f"{one.node}: {one.numactl} ({one.physical_cores})" for one in sets] == case["expected"]
+    found = topology.warnings(cpus, sets)
+    assert len(found) == len(case.get("warnings", []))
+    for line, part in zip(found, case.get("warnings", []), strict=True):
+        assert part in line
+
+
+def test_the_order_in_which_cpus_are_listed_does_not_matter() -> None:
+    cpus = machine(2, 24, 2, "split")
+    shuffled = random.Random(1).sample(cpus, len(cpus))
+    assert topology.worker_sets(shuffled, 8) == topology.worker_sets(cpus, 8)
+
+
+MACHINES = [
+    (nodes, cores, threads, siblings)
+    for nodes in (1, 2, 3, 4)
+    for cores in (1, 2, 5, 8)
+    for threads in (1, 2)
+    for siblings in ("adjacent", "split")
+]
+
+
+@pytest.mark.parametrize(("nodes", "cores", "threads", "siblings"), MACHINES)
+def test_whatever_the_machine_workers_share_no_core_and_span_no_node(
+    nodes: int, cores: int, threads: int, siblings: str
+) -> None:
+    """For every number of workers, on machines with CPUs missing at random."""
+    chance = random.Random(f"{nodes} {cores} {threads} {siblings}")
+    whole = machine(nodes, cores, threads, siblings)
+    for gone in (0, 1, len(whole) // 3):
+        missing = {cpu.number for cpu in chance.sample(whole, gone)}
+        cpus = [cpu for cpu in whole if cpu.number not in missing]
+        place = {cpu.number: (cpu.node, cpu.socket, cpu.core) for cpu in cpus}
+        for workers in [*range(1, len(set(place.values())) + 1), "auto"] if cpus else []:
+            sets = topology.worker_sets(cpus, workers)
+            owner: dict[tuple[int, int, int], int] = {}
+            for index, one in enumerate(sets):
+                taken = {place[number] for number in one.cpus}
+                assert one.cpus
+                assert list(one.cpus) == sorted(set(one.cpus))
+                assert {node for node, _, _ in taken} == {one.node}
+                assert len(taken) == one.physical_cores
+                assert set(one.cpus) == {number for number in place if place[number] in taken}, "a core is split"
+                assert all(owner.setdefault(core, index) == index for core in taken), "two workers on one core"
+            populated = {node for node, _, _ in place.values()}
+            assert workers == "auto" or len(sets) == workers
+            if len(sets) >= len(populated):
+                assert len(owner) == len(set(place.values())), "a core is idle without need"
+                assert {one.node for one in sets} == populated
+                for node in populated:
+                    sizes = [one.physical_cores for one in sets if one.node == node]
+                    assert max(sizes) - min(sizes) <= 1
+
+
+def test_a_worker_gets_the_papers_exports_in_the_papers_order() -> None:
+    environment = topology.environment(topology.worker_sets(machine(2, 24, 2, "adjacent"), 8)[0])
+    assert list(environment.items()) == [
+        ("KMP_BLOCKTIME", "0"),
+        ("OMP_NUM_THREADS", "6"),
+        ("KMP_AFFINITY", "granularity=fine,compact,1,0"),
+        ("KMP_SETTINGS", "1"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cpus", "text"),
+    [((0,), "0"), ((0, 1), "0-1"), ((0, 2), "0,2"), ((0, 1, 2, 5, 7, 8), "0-2,5,7-8"), ((95, 191), "95,191")],
+)
+def test_ranges_are_written_as_numactl_takes_them(cpus: tuple[int, ...], text: str) -> None:
+    assert topology.WorkerSet(cpus, 0, 1).numactl == text

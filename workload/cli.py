@@ -1,0 +1,106 @@
+"""Arguments in, JSON lines out."""
+
+import argparse
+import importlib
+import os
+import sys
+import traceback
+
+from workload import host, report
+from workload.config import Config
+from workload.errors import UsageError, WorkloadError
+
+ENGINES = ("local", "spark", "tfpark")
+MODELS = ("resnet50", "resnet14", "resnet101", "resnet152")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        raise UsageError(message)
+
+
+def parser():
+    """The command line; every option is a field of ``Config``."""
+    default = Config()
+    made = _Parser(prog="workload", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+
+    def add(name, help_text, **options):
+        field = name.strip("-").replace("-", "_")
+        made.add_argument(name, default=getattr(default, field), help=help_text, **options)
+
+    add("--engine", "where the workers run", choices=ENGINES)
+    add("--model", "network", choices=MODELS)
+    add("--mode", "train or infer", choices=("train", "infer"))
+    add("--dtype", "type of the activations; variables stay float32", choices=("float32", "bfloat16"))
+    add("--data", "'synthetic', or a folder of TFRecords (train-00000-of-01024 ...)")
+    add("--batch-size", "images per worker and step", type=_positive)
+    add("--steps", "steps in all, warm-up included", type=_positive)
+    made.add_argument("--warmup-steps", type=int, help="first steps that are not timed (default: 5, or fewer if short)")
+    add("--interval-steps", "steps between two interval lines", type=_positive)
+    add("--workers", "worker processes (default: one, or every slot of the Spark cluster)", type=_positive)
+    add("--master", "Spark master (default: what spark-submit says, else local[workers])")
+    add("--image-size", "height and width in pixels", type=_positive)
+    add("--classes", "number of classes", type=_positive)
+    add("--learning-rate", "peak rate (default: 0.1 for each 256 images of the global batch)", type=float)
+    add("--weight-decay", "L2 decay of the kernels", type=float)
+    add("--label-smoothing", "share of the label given to all classes", type=float)
+    add("--seed", "seed of initial values, synthetic data and shuffling", type=int)
+    add("--model-dir", "folder for checkpoints (on the host of worker 0)")
+    add("--resume", "go on from the checkpoint in --model-dir", action="store_true")
+    add("--threads", "compute threads per worker (default: OMP_NUM_THREADS, else its physical cores)", type=_positive)
+    add("--worker-timeout-s", "silence after which a worker counts as lost", type=float)
+    return made
+
+
+def configured(arguments):
+    """The Config of an argument list.
+
+    Raises:
+        UsageError: they contradict each other.
+    """
+    given = vars(parser().parse_args(arguments))
+    if given["warmup_steps"] is None:
+        given["warmup_steps"] = min(5, given["steps"] - 1)
+    config = Config(**given)
+    if not 0 <= config.warmup_steps < config.steps:
+        raise UsageError("--warmup-steps %d leaves no step of --steps %d to time" % (config.warmup_steps, config.steps))
+    if config.resume and not config.model_dir:
+        raise UsageError("--resume needs --model-dir, the folder with the checkpoint")
+    if config.data != "synthetic" and not os.path.isdir(config.data) and config.engine == "local":
+        raise UsageError("--data %s is no folder" % config.data)
+    return config
+
+
+def main(arguments=None):
+    """Run with these arguments (default: the command line's); returns the exit code."""
+    with report.claimed_stdout() as stream:
+        reporter = report.Reporter(stream)
+        try:
+            config = configured(sys.argv[1:] if arguments is None else arguments)
+            os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+            importlib.import_module("workload.engines." + config.engine).run(config, reporter)
+            return 0
+        except WorkloadError as error:
+            reporter.emit("error", message=str(error))
+            return error.exit_code
+        except KeyboardInterrupt:
+            reporter.emit("error", message="interrupted")
+            return 130
+        except Exception as error:
+            traceback.print_exc()
+            reporter.emit("error", message="%s: %s" % (type(error).__name__, error))
+            return 1
+
+
+def _positive(text):
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("%s is not a positive number" % text)
+    return value
+
+
+def reexec_with_tunables():
+    """Start this very command again with glibc's huge pages on, once; the setting is read only at program start."""
+    if "GLIBC_TUNABLES" not in os.environ:
+        environment = dict(os.environ, GLIBC_TUNABLES=host.GLIBC_TUNABLES)
+        os.execve(sys.executable, [sys.executable, "-m", "workload"] + sys.argv[1:], environment)  # noqa: S606 - no shell wanted

@@ -1,0 +1,188 @@
+"""Spark barrier tasks, one worker each, gradients all-reduced between them.
+
+Every executor offers one core slot and runs one task, which inherits the CPU pinning of the Spark worker it lives in.
+The tasks learn each other's addresses with the barrier's allGather and report to the driver over a ``channel``, so
+that lines come out while training goes on and a lost task ends the job at once.
+"""
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+
+import workload
+from workload import channel, host, transport
+from workload.errors import UsageError, WorkloadError
+from workload.report import summary
+
+_PACKAGE = os.path.dirname(os.path.abspath(workload.__file__))
+_EXECUTORS_WITHIN_S = 30
+_SETTINGS = {
+    "spark.app.name": "workload",
+    # The barrier needs all its slots at once: wait for the executors before the first job.
+    "spark.scheduler.minRegisteredResourcesRatio": "1.0",
+    "spark.scheduler.maxRegisteredResourcesWaitingTime": "60s",
+    "spark.scheduler.barrier.maxConcurrentTasksCheck.interval": "5s",
+    "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": "3",
+    # A lost task fails the job with its reason; people resume from the checkpoint, Spark does not start over unasked.
+    "spark.stage.maxConsecutiveAttempts": "1",
+    "spark.task.maxFailures": "1",
+    "spark.executorEnv.GLIBC_TUNABLES": host.GLIBC_TUNABLES,
+    "spark.executorEnv.TF_CPP_MIN_LOG_LEVEL": "2",
+    "spark.ui.showConsoleProgress": "false",
+}
+
+
+def run(config, reporter):
+    """Run as one barrier job of ``config.workers`` tasks (default: as many as the application has slots).
+
+    Raises:
+        UsageError: the cluster has fewer slots.
+        WorkloadError: the job failed, with the reason of the worker that failed first.
+    """
+    with tempfile.TemporaryDirectory(prefix="workload-") as folder:
+        spark = _context(config, folder)
+        try:
+            workers = config.workers or _slots(spark)
+            _wait_for_executors(spark, workers)
+            config = config._replace(workers=workers, threads=_threads(spark, config.threads))
+            results = _barrier_job(spark, config, reporter)
+            first = min(results, key=lambda result: result["rank"])
+            versions = dict(first["versions"], pyspark=spark.version)
+            reporter.emit("summary", **summary(config, results, versions, first["host"]))
+        finally:
+            spark.stop()
+
+
+def _context(config, folder):
+    try:
+        from pyspark import SparkConf, SparkContext
+    except ImportError:
+        raise UsageError("--engine spark needs pyspark; install it or start this with spark-submit") from None
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    try:
+        SparkContext._ensure_initialized()  # only then does SparkConf see what spark-submit was told
+    except Exception as error:
+        raise WorkloadError(
+            "Spark did not start: %s; it needs a Java runtime, 17 or later for Spark 4" % error
+        ) from error
+    conf = SparkConf()
+    for key, value in _SETTINGS.items():
+        conf.setIfMissing(key, value)
+    if config.master:
+        conf.setMaster(config.master)
+    conf.setIfMissing("spark.master", "local[%d]" % (config.workers or 1))
+    conf.setIfMissing("spark.executor.cores", "1")
+    if config.workers:
+        conf.setIfMissing("spark.cores.max", str(config.workers * int(conf.get("spark.executor.cores"))))
+    try:
+        context = SparkContext(conf=conf)
+    except Exception as error:  # py4j wraps whatever Java threw
+        raise WorkloadError("Spark did not start: %s" % _java_reason(error)) from error
+    if os.path.isdir(_PACKAGE):  # else spark-submit --py-files has already brought the zip
+        parent, name = os.path.split(_PACKAGE)
+        context.addPyFile(shutil.make_archive(os.path.join(folder, name), "zip", parent, name))
+    return context
+
+
+def _slots(spark):
+    """How many tasks the application can run at once, by its settings."""
+    if spark.master.startswith("local"):
+        return spark.defaultParallelism
+    cores = spark.getConf().get("spark.cores.max")
+    if not cores:
+        raise UsageError("say how many workers: --workers N, or spark-submit --total-executor-cores N")
+    return int(cores)
+
+
+def _wait_for_executors(spark, workers):
+    """Wait until the executors for all workers are there.
+
+    Raises:
+        UsageError: they do not come.
+    """
+    if spark.master.startswith("local"):
+        slots = spark.defaultParallelism
+    else:
+        cores = int(spark.getConf().get("spark.executor.cores"))
+        tracker = spark._jsc.sc().statusTracker()
+        deadline = time.monotonic() + _EXECUTORS_WITHIN_S
+        slots = -1
+        while slots < workers and time.monotonic() < deadline:
+            time.sleep(0.1)
+            slots = (len(tracker.getExecutorInfos()) - 1) * cores  # the driver counts as one of them
+    if slots < workers:
+        raise UsageError(
+            "%d workers need as many executor slots and %s offers %d; start more Spark workers or lower --workers"
+            % (workers, spark.master, slots)
+        )
+
+
+def _threads(spark, asked):
+    """Threads for each worker when somebody said so; None lets each task count the cores it is pinned to.
+
+    The tasks' own OMP_NUM_THREADS says nothing: Spark sets it to the number of slots, here always 1.
+    """
+    said = os.environ.get("OMP_NUM_THREADS") or spark.getConf().get("spark.executorEnv.OMP_NUM_THREADS") or ""
+    return asked or (int(said) if said.isdigit() else None)
+
+
+def _barrier_job(spark, config, reporter):
+    secret = os.urandom(32)
+    conf = spark.getConf()
+    driver = conf.get("spark.driver.host")
+    end = channel.DriverEnd(
+        conf.get("spark.driver.bindAddress", driver),
+        secret,
+        lambda line: reporter.emit_object(_with_pyspark(line, spark.version)),
+        spark.cancelAllJobs,
+        config.worker_timeout_s,
+    )
+    address = (driver, end.port)
+    try:
+        job = spark.parallelize(range(config.workers), config.workers).barrier()
+        found = job.mapPartitions(lambda _: [_task(config, address, secret)]).collect()
+    except Exception as error:  # py4j wraps whatever Java threw
+        raise WorkloadError(end.reason() or "the Spark job failed: %s" % _java_reason(error)) from error
+    finally:
+        end.close()
+    return [json.loads(text) for text in found]
+
+
+def _task(config, driver, secret):
+    """One worker, in a barrier task: its result as JSON."""
+    from pyspark import BarrierTaskContext
+
+    from workload import session
+    from workload.collective import Ring
+
+    context = BarrierTaskContext.get()
+    rank = context.partitionId()
+    line = channel.WorkerLine(driver, secret, rank)
+    try:
+        own_host = context.getTaskInfos()[rank].address.rsplit(":", 1)[0]
+        listener = transport.listen(own_host)
+        own = "%s:%d" % (own_host, listener.getsockname()[1])
+        addresses = [(where.rsplit(":", 1)[0], int(where.rsplit(":", 1)[1])) for where in context.allGather(own)]
+        ring = Ring(rank, addresses, listener, secret) if len(addresses) > 1 else None
+        threads = config.threads or host.physical_cores(os.sched_getaffinity(0))
+        result = session.run(config._replace(threads=threads), line.emit, rank, ring)
+        line.done()
+    except BaseException as error:
+        line.failed(error)
+        raise
+    facts = {"rank": rank, "versions": host.versions("tensorflow", "numpy"), "host": host.facts()}
+    return json.dumps(dict(result, **facts))
+
+
+def _with_pyspark(line, version):
+    return dict(line, versions=dict(line["versions"], pyspark=version)) if "versions" in line else line
+
+
+def _java_reason(error):
+    """The line of a Java or Python failure that says what happened."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if "Exception: " in line or "Error: " in line or "ExecutorLostFailure" in line]
+    return (telling or lines or [repr(error)])[-1]

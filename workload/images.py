@@ -1,0 +1,54 @@
+"""From an encoded picture to a normalised tensor: random crop and flip to train, central crop to evaluate."""
+
+import tensorflow.compat.v1 as tf
+
+# ImageNet's channel means and deviations, of values 0 to 255.
+_MEAN = (123.68, 116.78, 103.94)
+_DEVIATION = (58.4, 57.1, 57.4)
+_CENTRAL_SHARE = 0.875  # 224 of 256
+
+
+def from_record(record, size, training):
+    """``(image, label)`` of a serialised ImageNet example; labels there start at 1, here at 0."""
+    features = tf.io.parse_single_example(
+        record,
+        {
+            "image/encoded": tf.io.FixedLenFeature([], tf.string),
+            "image/class/label": tf.io.FixedLenFeature([], tf.int64),
+        },
+    )
+    label = tf.cast(features["image/class/label"], tf.int32) - 1
+    return decode(features["image/encoded"], size, training), label
+
+
+def decode(encoded, size, training):
+    """A normalised float32 [size, size, 3] image of JPEG bytes."""
+    image = _random_crop(encoded) if training else _central_crop(encoded)
+    image = tf.image.resize_bilinear([image], [size, size])[0]
+    if training:
+        image = tf.image.random_flip_left_right(image)
+    image = (tf.cast(image, tf.float32) - _MEAN) / _DEVIATION
+    image.set_shape([size, size, 3])
+    return image
+
+
+def _random_crop(encoded):
+    """8 to 100 % of the area, aspect 3:4 to 4:3; only that part is decoded."""
+    begin, extent, _ = tf.image.sample_distorted_bounding_box(
+        tf.image.extract_jpeg_shape(encoded),
+        bounding_boxes=tf.zeros([1, 0, 4]),
+        min_object_covered=0.1,
+        aspect_ratio_range=[3.0 / 4, 4.0 / 3],
+        area_range=[0.08, 1.0],
+        max_attempts=10,
+        use_image_if_no_bounding_boxes=True,
+    )
+    window = tf.stack([begin[0], begin[1], extent[0], extent[1]])
+    return tf.image.decode_and_crop_jpeg(encoded, window, channels=3)
+
+
+def _central_crop(encoded):
+    image = tf.image.decode_jpeg(encoded, channels=3)
+    height, width = tf.unstack(tf.shape(image)[:2])
+    side = tf.cast(tf.cast(tf.minimum(height, width), tf.float32) * _CENTRAL_SHARE, tf.int32)
+    return tf.image.crop_to_bounding_box(image, (height - side) // 2, (width - side) // 2, side, side)

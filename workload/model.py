@@ -1,0 +1,169 @@
+"""ResNet v1.5 (bottleneck blocks, the stride in the 3x3 convolution) for images in NHWC.
+
+The precision scheme is the paper's sample code: the images are cast to the compute type, a custom getter keeps every
+variable in float32 and hands out a cast of it, batch normalisation is the fused operation with float32 statistics, and
+the logits go back to float32 for the loss.
+"""
+
+import numpy as np
+import tensorflow.compat.v1 as tf
+
+# Blocks in each of the four stages, and the first stage's width.
+MODELS = {
+    "resnet14": ((1, 1, 1, 1), 16),  # small: for trials and tests
+    "resnet50": ((3, 4, 6, 3), 64),
+    "resnet101": ((3, 4, 23, 3), 64),
+    "resnet152": ((3, 8, 36, 3), 64),
+}
+
+SCOPE = "resnet_model"
+_CASTABLE = (tf.float16, tf.bfloat16)
+EPSILON = 1e-5
+MOMENTUM = 0.9  # of the moving statistics
+
+
+def custom_dtype_getter(getter, name, shape=None, dtype=tf.float32, *args, **kwargs):
+    """A variable getter that stores 16-bit variables in float32 and returns them cast (the paper's sample code)."""
+    if dtype in _CASTABLE:
+        variable = getter(name, shape, tf.float32, *args, **kwargs)
+        return tf.cast(variable, dtype=dtype, name=name + "_cast")
+    return getter(name, shape, dtype, *args, **kwargs)
+
+
+def resnet(images, classes, dtype, layers, name="resnet50"):
+    """Logits, float32, [N, classes].
+
+    Args:
+        images: [N, height, width, 3], any float type.
+        classes: number of classes.
+        dtype: ``tf.float32`` or ``tf.bfloat16``: the type of every activation.
+        layers: ``Variables``, or ``Folded`` for inference from constants.
+        name: a key of ``MODELS``.
+    """
+    blocks, width = MODELS[name]
+    net = tf.cast(images, dtype)
+    net = layers.conv(net, "stem", width, 7, 2)
+    net = tf.nn.max_pool2d(net, 3, 2, "SAME")
+    for stage, count in enumerate(blocks):
+        for index in range(count):
+            stride = 2 if stage > 0 and index == 0 else 1
+            net = _bottleneck(net, "stage%d_block%d/" % (stage + 1, index + 1), width << stage, stride, layers)
+    net = tf.reduce_mean(net, [1, 2])
+    return tf.cast(layers.dense(net, "dense", classes), tf.float32)
+
+
+def _bottleneck(net, scope, width, stride, layers):
+    shortcut = net
+    if int(net.shape[-1]) != 4 * width or stride > 1:
+        shortcut = layers.conv(net, scope + "shortcut", 4 * width, 1, stride, relu=False)
+    net = layers.conv(net, scope + "conv1", width, 1, 1)
+    net = layers.conv(net, scope + "conv2", width, 3, stride)
+    net = layers.conv(net, scope + "conv3", 4 * width, 1, 1, relu=False, gamma=0.0)
+    return tf.nn.relu(net + shortcut)
+
+
+def parameter_count():
+    """How many trainable values the default graph's model has."""
+    return sum(variable.shape.num_elements() for variable in tf.trainable_variables())
+
+
+def is_decayed(variable):
+    """Whether weight decay applies: to kernels, not to biases nor to batch normalisation."""
+    return variable.op.name.endswith("kernel")
+
+
+class Variables(object):
+    """Layers with variables: convolution, batch normalisation and ReLU, each its own operation.
+
+    Args:
+        training: batch statistics and their moving averages (collected under UPDATE_OPS) when true, the stored
+            statistics otherwise.
+        reuse: take the variables that exist (a second tower for evaluation).
+    """
+
+    def __init__(self, training, reuse=False):
+        self._training, self._reuse = training, reuse
+
+    def _scope(self, name):
+        return tf.variable_scope(
+            SCOPE + "/" + name, custom_getter=custom_dtype_getter, use_resource=True, reuse=self._reuse
+        )
+
+    def conv(self, net, name, filters, size, stride, relu=True, gamma=1.0):
+        """Convolution, batch normalisation whose scale starts at ``gamma``, and ReLU where wanted."""
+        with self._scope(name):
+            kernel = tf.get_variable(
+                "kernel",
+                [size, size, int(net.shape[-1]), filters],
+                net.dtype,
+                initializer=tf.variance_scaling_initializer(2.0, "fan_out", "truncated_normal"),
+            )
+            net = self._batch_norm(_convolved(net, kernel, stride), gamma)
+            return tf.nn.relu(net) if relu else net
+
+    def dense(self, net, name, units):
+        """Fully connected."""
+        with self._scope(name):
+            kernel = tf.get_variable(
+                "kernel", [int(net.shape[-1]), units], net.dtype, initializer=tf.random_normal_initializer(stddev=0.01)
+            )
+            bias = tf.get_variable("bias", [units], net.dtype, initializer=tf.zeros_initializer())
+            return tf.nn.bias_add(tf.matmul(net, kernel), bias)
+
+    def _batch_norm(self, net, gamma):
+        channels = [int(net.shape[-1])]
+        gamma = tf.get_variable("gamma", channels, initializer=tf.constant_initializer(gamma))
+        beta = tf.get_variable("beta", channels, initializer=tf.zeros_initializer())
+        mean = tf.get_variable("moving_mean", channels, initializer=tf.zeros_initializer(), trainable=False)
+        variance = tf.get_variable("moving_variance", channels, initializer=tf.ones_initializer(), trainable=False)
+        if not self._training:
+            return tf.nn.fused_batch_norm(net, gamma, beta, mean, variance, epsilon=EPSILON, is_training=False)[0]
+        net, batch_mean, batch_variance = tf.nn.fused_batch_norm(net, gamma, beta, epsilon=EPSILON, is_training=True)
+        for moving, batch in ((mean, batch_mean), (variance, batch_variance)):
+            update = tf.assign_sub(moving, (moving - batch) * (1.0 - MOMENTUM))
+            tf.add_to_collection(tf.GraphKeys.UPDATE_OPS, update)
+        return net
+
+
+class Folded(object):
+    """Layers of constants for inference: batch normalisation is part of the convolution's kernel and bias.
+
+    Args:
+        values: ``{variable name: array}`` of a trained ``Variables`` model, names without ``:0``.
+    """
+
+    def __init__(self, values):
+        self._values = values
+        self._constants = {}
+
+    def conv(self, net, name, filters, size, stride, relu=True, gamma=1.0):  # noqa: ARG002 - as in Variables
+        """Convolution with bias, and ReLU where wanted; sizes and scale are the stored ones."""
+        kernel, bias = self._constant(name, net.dtype, self._fold)
+        net = tf.nn.bias_add(_convolved(net, kernel, stride), bias)
+        return tf.nn.relu(net) if relu else net
+
+    def dense(self, net, name, units):  # noqa: ARG002 - as in Variables
+        """Fully connected."""
+        kernel, bias = self._constant(name, net.dtype, lambda get: (get("kernel"), get("bias")))
+        return tf.nn.bias_add(tf.matmul(net, kernel), bias)
+
+    def _constant(self, name, dtype, make):
+        if name not in self._constants:
+            arrays = make(lambda part: self._values["%s/%s/%s" % (SCOPE, name, part)])
+            self._constants[name] = [tf.constant(array.astype(dtype.as_numpy_dtype)) for array in arrays]
+        return self._constants[name]
+
+    @staticmethod
+    def _fold(get):
+        scale = get("gamma") / np.sqrt(get("moving_variance") + EPSILON)
+        return get("kernel") * scale, get("beta") - get("moving_mean") * scale
+
+
+def _convolved(net, kernel, stride):
+    if stride == 1:
+        return tf.nn.conv2d(net, kernel, [1, 1, 1, 1], "SAME")
+    # Padding that does not depend on the image's size, as in the original network.
+    size = int(kernel.shape[0])
+    before, after = (size - 1) // 2, size // 2
+    net = tf.pad(net, [[0, 0], [before, after], [before, after], [0, 0]])
+    return tf.nn.conv2d(net, kernel, [1, stride, stride, 1], "VALID")
