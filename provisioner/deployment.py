@@ -7,15 +7,17 @@ the same code uses the real ones, so plan and run cannot disagree in anything bu
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from provisioner import catalog
-from provisioner.errors import StateError
+from provisioner.errors import DriftError, StateError
 from provisioner.facts import FACTS_SCRIPT, parse_facts
-from provisioner.model import TAG_NAME, TAG_RUN, Cpu, HostAddress, HostFacts, Secret, Spec
+from provisioner.model import TAG_NAME, TAG_RUN, Cpu, HostAddress, HostFacts, Instance, Resource, Secret, Spec
 from provisioner.ports import Clock, Cloud, Connection, Connector, Engine, Shell, Store
+
+Tagged = TypeVar("Tagged", Resource, Instance)
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,26 @@ class Deployment:
     @property
     def tags(self) -> dict[str, str]:
         """The tags that every resource gets in the call that creates it."""
-        return {**self.spec.cloud.tags, **self.own_tags, TAG_RUN: self.run_id}
+        return {**self.spec.cloud.tags, **self.own_tags}
 
     @property
     def own_tags(self) -> dict[str, str]:
-        """The tags that find this deployment's resources, whichever run made them."""
-        return {TAG_NAME: self.spec.name}
+        """The tags that find this deployment's resources and nobody else's.
+
+        The name alone would not do: a colleague or a CI job may use the same inventory in the same account.
+        """
+        return {TAG_NAME: self.spec.name, TAG_RUN: self.run_id}
+
+    def only_ours(self, found: Sequence[Tagged]) -> list[Tagged]:
+        """What was found by the name alone, when all of it is ours. Raises DriftError when some of it is not."""
+        others = [resource for resource in found if resource.tags.get(TAG_RUN) != self.run_id]
+        if others:
+            raise DriftError(
+                f"the name {self.spec.name} is taken by another run: {', '.join(resource.id for resource in others)}",
+                "choose another name; or, if their state folder is lost, "
+                f"`provisioner sweep --region {self.spec.cloud.region}` removes them",
+            )
+        return list(found)
 
     @property
     def run_id(self) -> str:

@@ -112,7 +112,8 @@ def _mistakes(error: ValidationError, data: Any) -> Iterator[tuple[Place, str]]:
         place: Place = ()
         value: Any = data
         for part in item["loc"]:
-            if (isinstance(value, dict) and part in value) or (isinstance(part, int) and isinstance(value, list)):
+            inside = part in value if isinstance(value, dict) else isinstance(value, list) and isinstance(part, int)
+            if inside:
                 value = value[part]
             elif item["type"] == "missing" and part == item["loc"][-1]:
                 pass

@@ -229,7 +229,7 @@ class Store(Protocol):
         ...
 
     def intend(self, step: str) -> str:
-        """The ClientToken for a creating call. Written before the call goes out; the same one again while unresolved."""
+        """The ClientToken for a creating call. On the disk before the call goes out; the same while unresolved."""
         ...
 
     def record(self, step: str, ids: Sequence[str]) -> None:
@@ -293,7 +293,7 @@ class Engine(Protocol):
         ...
 
     def pull(self, tag: str, *, mirror: str | None, on_progress: OnLine) -> str:
-        """Pull a tag, layer by layer shown; its digest. Raises HostError: unknown tag, registry unreachable, no space."""
+        """Pull a tag, shown by layer; its digest. Raises HostError: unknown tag, registry unreachable, no space."""
         ...
 
     def build(self, tag: str, files: Mapping[str, bytes], *, arguments: Mapping[str, str], on_progress: OnLine) -> str:

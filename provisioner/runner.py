@@ -232,7 +232,7 @@ class Runner:
         return [resource for kind in KINDS for resource in cloud.find(kind, tags)]
 
     def _await_lost_replies(self) -> None:
-        """A creating call without a recorded answer may have made something that does not show yet: look for a while."""
+        """A creating call without a recorded answer may have made what does not show yet: look for a while."""
         clock, store = self.deployment.ports.clock, self.deployment.store
         deadline = clock.monotonic() + LOST_REPLY_S
         for step in store.unresolved():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -30,21 +31,25 @@ def serve(
     if machines not in ("process", "booted", "none"):
         raise UsageError(f"--machines {machines} is not known", "it is process, booted or none")
 
-    def ready(endpoint: str) -> None:
-        print(f"simulator at {endpoint}", flush=True)
-        print(f"  export PROVISIONER_ENDPOINT={endpoint}", flush=True)
+    def ready(running: server.Simulator) -> None:
+        print(f"simulator at {running.endpoint}", flush=True)
+        print(f"  export PROVISIONER_ENDPOINT={running.endpoint}", flush=True)
 
-    server.serve(port=port, machines=machines, pace=pace, faults=faults, state=state, on_ready=ready)
+    injected = json.loads(faults.read_text()) if faults else ()
+    server.serve(port=port, machines=machines, pace=pace, faults=injected, state_file=state, on_ready=ready)
 
 
 @command(simulator)
 def status() -> None:
-    """Say whether the simulator of `provider: simulator` runs, and what it holds."""
+    """Say whether the simulator of `provider: simulator` runs, and where."""
     from provisioner.cli.wiring import simulator_folder
     from provisioner.simulator import background
 
     found = background.status(simulator_folder())
-    print(found.describe() if found else "no simulator is running")
+    if found is None:
+        print("no simulator is running")
+    else:
+        print(f"simulator at {found.endpoint}, pid {found.pid}, machines: {found.machines}")
 
 
 @command(simulator)
@@ -58,9 +63,15 @@ def stop() -> None:
 
 @command(simulator)
 def clean() -> None:
-    """Remove what a killed simulator left: processes, folders, booted machines."""
+    """Stop it, end what a killed one left (processes, booted machines), and delete its folder."""
     from provisioner.cli.wiring import simulator_folder
+    from provisioner.errors import ProvisionerError
     from provisioner.simulator import background
 
-    for line in background.clean(simulator_folder()) or ["nothing was left"]:
-        print(line)
+    folder = simulator_folder()
+    try:
+        background.clean(folder)
+    except RuntimeError as error:
+        what = f"could not clean up {folder}: {error}"
+        raise ProvisionerError(what, "try again, as the user who started it") from None
+    print(f"nothing is left of the simulator in {folder}")

@@ -145,7 +145,11 @@ def _endpoint(spec: Spec, store: FolderStore | None) -> str | None:
     elif spec.provider == "simulator":
         from provisioner.simulator import background
 
-        endpoint = background.start(simulator_folder())
+        try:
+            endpoint = background.start(simulator_folder())
+        except RuntimeError as error:
+            what = f"the simulator did not start: {error}"
+            raise StateError(what, "`provisioner simulator clean` clears the way for a new one") from None
     if endpoint and store is not None and store.get("endpoint") != endpoint:
         store.set("endpoint", endpoint)
     return endpoint
@@ -196,7 +200,7 @@ def caller_cidrs(spec: Spec, store: FolderStore) -> tuple[str, ...]:
 def status(name: str, now: datetime) -> dict[str, Any]:
     """What a deployment is at this moment: the cloud is asked, not the state file."""
     from provisioner.adapters.store import FolderStore
-    from provisioner.model import TAG_NAME
+    from provisioner.model import TAG_NAME, TAG_RUN
 
     store = FolderStore.open(name, create=False)
     spec = saved_spec(name)
@@ -219,7 +223,7 @@ def status(name: str, now: datetime) -> dict[str, Any]:
             for n in Deployment(spec).host_names
         ]
         return found
-    instances = cloud(spec, store, lambda text: None).instances({TAG_NAME: name})
+    instances = cloud(spec, store, lambda text: None).instances({TAG_NAME: name, TAG_RUN: store.get("run_id")})
     found["hosts"] = [
         {"name": i.name, "address": i.public_ip, "state": i.state, "id": i.id, "type": i.instance_type, "zone": i.zone}
         for i in instances

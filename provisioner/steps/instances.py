@@ -8,7 +8,7 @@ from typing import Any
 
 from provisioner.deployment import Deployment
 from provisioner.errors import CloudError, CloudRefusedError, DeadlineError, DriftError, NoCapacityError
-from provisioner.model import HostAddress, Instance, InstanceRequest
+from provisioner.model import TAG_NAME, HostAddress, Instance, InstanceRequest
 from provisioner.step import ABSENT, Description, Finding, PlannedResource, Presence
 from provisioner.steps.network import (
     KeyPairStep,
@@ -85,7 +85,8 @@ class InstancesStep:
         return Finding(Presence.PRESENT, ", ".join(instance.id for instance in found[:3]))
 
     def _found(self) -> list[Instance]:
-        return self.deployment.cloud.instances(self.deployment.own_tags)
+        deployment = self.deployment
+        return deployment.only_ours(deployment.cloud.instances({TAG_NAME: deployment.spec.name}))
 
     def _was_running(self) -> bool:
         return bool(self.deployment.store.get("hosts"))

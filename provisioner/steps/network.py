@@ -11,7 +11,7 @@ from ipaddress import ip_network
 
 from provisioner.deployment import Deployment
 from provisioner.errors import CloudRefusedError, DriftError, StateError
-from provisioner.model import IngressRule, Kind, Resource
+from provisioner.model import TAG_NAME, IngressRule, Kind, Resource
 from provisioner.step import ABSENT, PRESENT, Description, Finding, PlannedResource, Presence
 
 RULE_DESCRIPTION = "provisioner: SSH from the caller"
@@ -41,9 +41,13 @@ class _CloudStep:
         """The id that the inventory names."""
         raise NotImplementedError
 
+    def _all(self) -> list[Resource]:
+        deployment = self.deployment
+        return deployment.only_ours(deployment.cloud.find(self.kind, {TAG_NAME: deployment.spec.name}))
+
     def find(self) -> Resource | None:
         """Ours, by tag."""
-        found = self.deployment.cloud.find(self.kind, self.deployment.own_tags)
+        found = self._all()
         if len(found) > 1:
             raise DriftError(
                 f"{len(found)} resources of kind {self.kind} carry the tag of {self.deployment.spec.name}: "
@@ -130,7 +134,7 @@ class VSwitchStep(_CloudStep):
 
     def find(self) -> Resource | None:
         """Any of ours will do here: `in_zone` adds what an instance needs."""
-        found = self.deployment.cloud.find(self.kind, self.deployment.own_tags)
+        found = self._all()
         return found[0] if found else None
 
     def apply(self) -> None:

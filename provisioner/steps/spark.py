@@ -78,6 +78,8 @@ class Layout:
             ("SPARK_LOCAL_DIRS", shlex.quote(f"{self.work}/local")),
             ("SPARK_WORKER_DIR", shlex.quote(f"{self.work}/work")),
             ("SPARK_DAEMON_MEMORY", "512m"),
+            # Master and workers only keep books: the quick compiler and the small collector start them sooner.
+            ("SPARK_DAEMON_JAVA_OPTS", shlex.quote("-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")),
         ]
 
     def worker_sets(self) -> list[topology.WorkerSet]:

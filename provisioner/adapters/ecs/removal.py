@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from provisioner.adapters.ecs.api import DELETE_S
 from provisioner.adapters.ecs.find import Find
 from provisioner.adapters.ecs.part import batches
-from provisioner.errors import CloudRefusedError
+from provisioner.errors import CloudError, CloudRefusedError
 from provisioner.model import Kind
 
 IN_USE = "InUse"
@@ -39,8 +40,17 @@ class Removal(Find):
         self._api.wait(kind, "to be gone", ids, lambda: self._states(kind, ids), deadline_s=DELETE_S)
 
     def _delete_each(self, action: str, parameter: str, ids: Sequence[str]) -> None:
-        for id_ in ids:
-            self._api.call(action, {parameter: id_}, patience_s=DELETE_S)
+        """Every one is tried, also after one that is refused."""
+        failures = [error for id_ in ids if (error := self._failure(action, {parameter: id_}))]
+        if failures:
+            raise failures[0]
+
+    def _failure(self, action: str, asked: Mapping[str, Any]) -> CloudError | None:
+        try:
+            self._api.call(action, asked, patience_s=DELETE_S)
+        except CloudError as error:
+            return error
+        return None
 
     def _delete_instances(self, ids: list[str]) -> None:
         for batch in batches(ids):

@@ -258,4 +258,3 @@ def _silence() -> None:
         logger = logging.getLogger(name)
         logger.handlers = [logging.NullHandler()]
         logger.propagate = False
-        logger.setLevel(logging.CRITICAL)

@@ -557,6 +557,18 @@ def test_nothing_to_delete_is_no_call(kind: Any) -> None:
     assert bench.script.calls == []
 
 
+def test_one_that_is_refused_does_not_keep_the_others() -> None:
+    """All are tried; the refusal is raised in the end."""
+
+    def delete(parameters: Any) -> Any:
+        return refused("Forbidden.RAM") if parameters["VSwitchId"] == "vsw-1" else {}
+
+    bench = Bench(Script(DeleteVSwitch=delete))
+    with pytest.raises(CloudRefusedError, match="vsw-1"):
+        bench.cloud.delete("vswitch", ["vsw-1", "vsw-2"])
+    assert [call["VSwitchId"] for call in bench.script.asked("DeleteVSwitch")] == ["vsw-1", "vsw-2"]
+
+
 def test_an_address_in_use_is_taken_off_its_instance_first() -> None:
     used = {"AllocationId": "eip-1", "InstanceId": "i-1", "InstanceType": "EcsInstance", "Status": "InUse"}
     bench = Bench(
