@@ -42,6 +42,7 @@ class Deployment:
     spec: Spec
     outside: Outside | None = None
     local_facts: HostFacts | None = None
+    removed: list[Resource] = field(default_factory=list)
     _connections: dict[str, Connection] = field(default_factory=dict)
     _facts: dict[str, HostFacts] = field(default_factory=dict)
     _shells: dict[str, Shell] = field(default_factory=dict)

@@ -31,6 +31,9 @@ KINDS: tuple[Kind, ...] = ("instance", "disk", "eip", "key-pair", "security-grou
 """Everything we create, in the order in which it can be deleted."""
 
 MOST_HOSTS_AT_ONCE = 64
+SHOWS_S = 30.0
+"""How long what was made may take to show: what the cloud lists lags behind what it did."""
+
 LOST_REPLY_S = 15.0
 """How long a resource whose creating call went unanswered is looked for before it is believed not to exist."""
 
@@ -168,7 +171,10 @@ class Runner:
             self.emit(Event("progress", f"{error}; connecting again"))
             if self._checked(step).presence is not Presence.PRESENT:
                 step.apply()
-        finding = self._checked(step)
+        deadline, pause = clock.monotonic() + SHOWS_S, 0.1
+        while (finding := self._checked(step)).presence is not Presence.PRESENT and clock.monotonic() < deadline:
+            clock.sleep(pause)
+            pause = min(2 * pause, 2.0)
         if finding.presence is not Presence.PRESENT:
             raise DeadlineError(
                 f"{title}: done, and yet not there ({finding.detail or 'absent'})",
@@ -197,11 +203,9 @@ class Runner:
         One failure does not stop the rest. Raises LeftoverError that lists what is still there, or the failures.
         """
         has_cloud = self.deployment.ports.cloud is not None
-        before: list[Resource] = []
         failures: list[tuple[str, ProvisionerError]] = []
         if has_cloud:
             self._await_lost_replies()
-            before = self._found()
         for phase, step in reversed(self.plan.steps()):
             if step.owner is not None:
                 continue
@@ -224,7 +228,7 @@ class Runner:
                 )
         if failures:
             raise PartialFailureError(f"{len(failures)} steps could not be undone", failures)
-        return before
+        return self.deployment.removed
 
     def _found(self) -> list[Resource]:
         """Everything that carries the deployment's tag. An error is raised, never taken for an empty answer."""

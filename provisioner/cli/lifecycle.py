@@ -61,6 +61,8 @@ def _plan(path: Path, as_json: bool, online: bool) -> None:
     deployment = wiring.for_plan(spec)
     planned = steps.plan(deployment)
     document = show.plan_document(planned)
+    if not as_json:
+        show.plan_text(document, console)
     if online:
         from provisioner.cli.online import preflight
 
@@ -68,7 +70,8 @@ def _plan(path: Path, as_json: bool, online: bool) -> None:
     if as_json:
         console.result(document)
     else:
-        show.plan_text(document, console)
+        asked = "" if online else " `--online` also asks the cloud for permissions, quota, stock and price."
+        console.say(f"\nNothing was changed.{asked}")
 
 
 @command(app)

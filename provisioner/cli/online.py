@@ -6,9 +6,11 @@ import sys
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from provisioner.errors import LeftoverError, NoCapacityError, UsageError
+from provisioner import catalog
+from provisioner.errors import CloudRefusedError, LeftoverError, NoCapacityError, UsageError
 
 if TYPE_CHECKING:
+    from provisioner.adapters.ecs import EcsCloud
     from provisioner.cli.console import Console
     from provisioner.model import Resource, Spec
 
@@ -42,7 +44,23 @@ def preflight(spec: Spec, console: Console) -> dict[str, Any]:
             "add instance types or zones, or another region",
         )
     kind, zone = candidates[0]
-    image_id = asked.image_id or cloud.newest_image(asked.image_family, kind).id
+    vcpus = _vcpus(cloud, spec)
+    free = cloud.free_vcpus(spot=asked.spot is not None)
+    if free is not None and free < vcpus:
+        raise CloudRefusedError(
+            f"{asked.count} x {kind} need {vcpus} vCPUs, the account's quota has {free} left in {asked.region}",
+            "ask for more in the Quota Center (ECS, vCPUs), or take a smaller type",
+        )
+    image_id = asked.image_id or ""
+    if not image_id:
+        image = cloud.newest_image(asked.image_family, kind)
+        image_id = image.id
+        if asked.system_disk.size_gib < image.size_gib:
+            raise UsageError(
+                f"image {image.id} needs a system disk of {image.size_gib} GiB, the inventory asks for "
+                f"{asked.system_disk.size_gib}",
+                "raise cloud.system_disk.size_gib",
+            )
     release_at = None
     if asked.auto_release_hours:
         release_at = datetime.now(timezone.utc) + timedelta(hours=asked.auto_release_hours)
@@ -71,6 +89,7 @@ def preflight(spec: Spec, console: Console) -> dict[str, Any]:
         "identity": identity,
         "image": image_id,
         "stock": stock,
+        "free_vcpus": free,
         "first_choice": {"instance_type": kind, "zone": zone},
         "price": {"per_hour": per_hour, "currency": price.currency, "hours": asked.auto_release_hours},
         "dry_run": "passed" if dry_run else "not asked: it needs vswitch_id and security_group_id",
@@ -78,6 +97,7 @@ def preflight(spec: Spec, console: Console) -> dict[str, Any]:
     console.say(f"\nOnline, as {identity}")
     for each, zones in stock.items():
         console.say(f"  {each}: {'in stock in ' + ', '.join(zones) if zones else 'no stock'}")
+    console.say(f"  quota: {vcpus} vCPUs needed, {'unknown' if free is None else free} free")
     console.say(f"  image {image_id}")
     console.say(f"  price {per_hour:.4g} {price.currency} an hour for {asked.count} x {kind}")
     if asked.auto_release_hours:
@@ -88,6 +108,24 @@ def preflight(spec: Spec, console: Console) -> dict[str, Any]:
         )
     console.say(f"  RunInstances dry run: {found['dry_run']}")
     return found
+
+
+def _vcpus(cloud: EcsCloud, spec: Spec) -> int:
+    """The vCPUs that the first choice needs. Raises CloudRefusedError when service and catalog disagree."""
+    kind = spec.cloud.instance_types[0]
+    offers = {offer.instance_type: offer for offer in cloud.type_offers(spec.cloud.instance_types)}
+    unknown = [name for name in spec.cloud.instance_types if name not in offers]
+    if unknown:
+        raise CloudRefusedError(
+            f"the service does not know {', '.join(unknown)}", "`provisioner types --region REGION` lists what it has"
+        )
+    known = catalog.lookup(kind)
+    if known is not None and known.vcpus != offers[kind].vcpus:
+        raise CloudRefusedError(
+            f"{kind} has {offers[kind].vcpus} vCPUs, the catalog says {known.vcpus}",
+            "provisioner/data/families.yaml is out of date: please report it",
+        )
+    return offers[kind].vcpus * spec.cloud.count
 
 
 def sweep(region: str, yes: bool, console: Console) -> None:

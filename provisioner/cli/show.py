@@ -56,9 +56,6 @@ def plan_text(document: Mapping[str, Any], console: Console) -> None:
         console.say(f"\nFile {path} on {_shortened(hosts)}")
         for line in content.rstrip("\n").split("\n"):
             console.say(f"  | {line}".rstrip())
-    online = document.get("online")
-    if online is None:
-        console.say("\nNothing was changed. `--online` also asks the cloud for permissions, stock and price.")
 
 
 def _grouped(pairs: Any) -> dict[Any, list[Any]]:

@@ -27,7 +27,9 @@ def plan(deployment: Deployment) -> Plan:
         key_pair = KeyPairStep(deployment)
         instances = InstancesStep(deployment, vswitch, group, key_pair)
         phases.append(Phase("network", (vpc, vswitch, group, key_pair)))
-        phases.append(Phase("instances", (instances, HostKeyStep(deployment))))
+        # Who accepts keys on first use has no need to know them before.
+        keys = (HostKeyStep(deployment),) if spec.ssh.host_keys == "strict" else ()
+        phases.append(Phase("instances", (instances, *keys)))
     phases.append(Phase("hosts", tuple(step for host in deployment.host_names for step in _host(deployment, host))))
     if spec.workload.engine != "local":
         first = deployment.host_names[0]

@@ -36,6 +36,7 @@ class InstancesStep:
         self.vswitch = vswitch
         self.group = group
         self.key_pair = key_pair
+        self._there: list[Instance] = []
 
     # ------------------------------------------------------------------------------------------------- plan
 
@@ -67,7 +68,7 @@ class InstancesStep:
 
     def check(self) -> Finding:
         """Present when all are Running and have an address; what is there is compared with the inventory."""
-        found = self._found()
+        found = self._there = self._found()
         if not found:
             return ABSENT
         self._compare(found)
@@ -104,7 +105,7 @@ class InstancesStep:
 
     def apply(self) -> None:
         """RunInstances for the first candidate that has capacity; wait until all are Running."""
-        if not self._found():
+        if not self._there:  # as `check` saw it, which ran before
             self._create()
         self._wait_until_running()
 
@@ -122,9 +123,9 @@ class InstancesStep:
         while pending := pending or next((self._choose(*choice) for choice in choices), None):
             deployment.progress(f"asking for {len(deployment.host_names)} x {pending['type']} in {pending['zone']}")
             request = self.request(**pending)
-            self._note_price(request)
-            token = store.intend(self.name)
             try:
+                self._note_price(request)
+                token = store.intend(self.name)
                 ids = deployment.cloud.run_instances(request, deployment.tags, token)
             except NoCapacityError as error:
                 store.abandon(self.name)

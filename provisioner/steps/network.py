@@ -21,6 +21,7 @@ def delete_tagged(deployment: Deployment, kind: Kind) -> None:
     """Delete every resource of a kind that carries the deployment's tag."""
     found = deployment.cloud.find(kind, deployment.own_tags)
     if found:
+        deployment.removed += found
         deployment.progress(f"deleting {', '.join(resource.id for resource in found)}")
         deployment.cloud.delete(kind, [resource.id for resource in found])
 
@@ -120,6 +121,7 @@ class VSwitchStep(_CloudStep):
     def __init__(self, deployment: Deployment, vpc: VpcStep) -> None:
         super().__init__(deployment)
         self.vpc = vpc
+        self._by_zone: dict[str, str] = {}
 
     @property
     def given(self) -> str | None:
@@ -135,6 +137,7 @@ class VSwitchStep(_CloudStep):
     def find(self) -> Resource | None:
         """Any of ours will do here: `in_zone` adds what an instance needs."""
         found = self._all()
+        self._by_zone = {resource.zone: resource.id for resource in found}
         return found[0] if found else None
 
     def apply(self) -> None:
@@ -147,12 +150,10 @@ class VSwitchStep(_CloudStep):
             return self.given
         deployment = self.deployment
         name = f"{self.name}/{zone}"
-        there = deployment.cloud.find(self.kind, deployment.own_tags)
-        for resource in there:
-            if resource.zone == zone:
-                if name in deployment.store.unresolved():
-                    deployment.store.record(name, [resource.id])
-                return resource.id
+        if zone in self._by_zone:  # as `check` saw it, which ran before
+            if name in deployment.store.unresolved():
+                deployment.store.record(name, [self._by_zone[zone]])
+            return self._by_zone[zone]
         # A /20 for each zone of the /16: the n-th zone asked for gets the n-th, and keeps it.
         zones = list(deployment.store.get("vswitch_zones", []))
         if zone not in zones:
@@ -164,6 +165,7 @@ class VSwitchStep(_CloudStep):
             self.vpc.id(), zone, cidr, deployment.spec.name, deployment.tags, token
         )
         deployment.store.record(name, [identifier])
+        self._by_zone[zone] = identifier
         return identifier
 
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 import yaml
@@ -106,6 +107,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def _text(self, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
     def _stream(self, values: list[dict[str, Any]]) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
@@ -162,8 +169,8 @@ class _Handler(BaseHTTPRequestHandler):
             engine.containers[name[1]] = engine.containers["id-of-" + name[1]] = {
                 "Id": "id-of-" + name[1],
                 "Image": engine.images.get(value["Image"], {}).get("Id", "sha256:?"),
-                "Config": {"Image": value["Image"], "Labels": value["Labels"]},
-                "HostConfig": value["HostConfig"],
+                "Config": {"Image": value["Image"], "Labels": value["Labels"], "Tty": value["Tty"]},
+                "HostConfig": {"Privileged": False, **value["HostConfig"]},
                 "State": {"Status": "created", "Running": False, "ExitCode": 0},
             }
             self._answer({"Id": "id-of-" + name[1]}, 201)
@@ -176,21 +183,15 @@ class _Handler(BaseHTTPRequestHandler):
             }
             self._answer(None, 204)
         elif re.fullmatch(r"GET /containers/(.+)/logs", what):
-            line = b"bash: not found\n"
-            frame = b"\x02\0\0\0" + len(line).to_bytes(4, "big") + line
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(frame)))
-            self.end_headers()
-            self.wfile.write(frame)
+            self._text(b"bash: not found\r\n")  # bare, since the container has a terminal
         elif match := re.fullmatch(r"DELETE /containers/(.+)", what):
             gone = engine.containers.pop(match[1])
             engine.containers = {name: one for name, one in engine.containers.items() if one is not gone}
             self._answer(None, 204)
         elif match := re.fullmatch(r"PUT /containers/(.+)/archive", what):
-            folder = re.search(r"path=([^&]+)", path)
-            assert folder
+            folder = parse_qs(path.partition("?")[2])["path"]
             with tarfile.open(fileobj=io.BytesIO(body)) as tar:
-                tar.extractall(folder[1].replace("%2F", "/"), filter="fully_trusted")
+                tar.extractall(folder[0], filter="fully_trusted")
             self._answer(None)
         elif match := re.fullmatch(r"POST /containers/(.+)/exec", what):
             if match[1] not in engine.containers:
@@ -716,7 +717,7 @@ def test_put_that_arrives_damaged_leaves_the_old_file(shell: Any, fake: FakeEngi
             Path(folder, name).write_bytes(b"ne")
 
     monkeypatch.setattr(tarfile.TarFile, "extractall", damaged)
-    with pytest.raises(CommandError):
+    with pytest.raises(CommandError, match="file could not be written whole"):
         shell.put(b"new", "file")
     assert [(path.name, path.read_bytes()) for path in fake.home.iterdir()] == [("file", b"old")]
 

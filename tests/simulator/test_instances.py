@@ -26,9 +26,9 @@ def utc(at: float) -> str:
 
 def settled_network(client: Client, clock: FakeClock, zone: str = "cn-hangzhou-i") -> dict[str, str]:
     vpc = client.call("CreateVpc", CidrBlock="10.0.0.0/16")["VpcId"]
-    clock.time += 1
+    clock.time += 10
     switch = client.call("CreateVSwitch", VpcId=vpc, ZoneId=zone, CidrBlock="10.0.1.0/24")["VSwitchId"]
-    clock.time += 1
+    clock.time += 10
     group = client.call("CreateSecurityGroup", VpcId=vpc)["SecurityGroupId"]
     return {"vpc": vpc, "switch": switch, "group": group}
 
@@ -38,7 +38,7 @@ def test_start_takes_its_time(simulate: Simulate, clock: FakeClock) -> None:
     client = simulate(pace=1, clock=clock)
     client.launch(settled_network(client, clock))
     seen = []
-    for _ in range(11):
+    for _ in range(12):
         seen += [state for state in states(client) if state not in seen[-1:]]
         clock.time += 0.1
     assert seen == ["Pending", "Stopped", "Starting", "Running"]
@@ -50,11 +50,10 @@ def test_pace(simulate: Simulate, clock: FakeClock) -> None:
     vpc = client.call("CreateVpc", CidrBlock="10.0.0.0/16")["VpcId"]
     with pytest.raises(Refused, match="IncorrectVpcStatus"):
         client.call("CreateVSwitch", VpcId=vpc, ZoneId="cn-hangzhou-i", CidrBlock="10.0.1.0/24")
-    clock.time += 10
     network = settled_network(client, clock)
+    switch = client.call("CreateVSwitch", VpcId=network["vpc"], ZoneId="cn-hangzhou-i", CidrBlock="10.0.2.0/24")
     with pytest.raises(Refused, match="IncorrectVSwitchStatus"):
-        client.launch(network)
-    clock.time += 10
+        client.launch({**network, "switch": switch["VSwitchId"]})
     client.launch(network)
     clock.time += 29
     assert states(client) == ["Starting"]

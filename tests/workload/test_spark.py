@@ -15,12 +15,12 @@ pytest.importorskip("pyspark", reason="pyspark is not installed")
 pytest.importorskip("tensorflow", reason="tensorflow is not installed")
 
 
-def start(cluster, *arguments):
+def start(cluster, *arguments, **environment):
     """The workload as a driver of that cluster, started and not waited for."""
     return subprocess.Popen(
         [sys.executable, "-m", "workload", "--engine", "spark", "--master", cluster.master, *SMALL, *arguments],
         cwd=ROOT,
-        env={**os.environ, "SPARK_LOCAL_IP": cluster.address},
+        env={**os.environ, "SPARK_LOCAL_IP": cluster.address, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -103,7 +103,8 @@ def test_a_stopped_task_counts_as_lost(cluster):
 
 
 def test_more_workers_than_slots_is_refused(cluster):
-    process = start(cluster, "--workers", "3", "--steps", "2")
+    waiting = "--conf spark.scheduler.maxRegisteredResourcesWaitingTime=2s pyspark-shell"
+    process = start(cluster, "--workers", "3", "--steps", "2", PYSPARK_SUBMIT_ARGS=waiting)
     output, errors = process.communicate(timeout=120)
     assert process.returncode == 2, errors[-2000:]
     assert "offers 2" in json.loads(output.splitlines()[-1])["message"]

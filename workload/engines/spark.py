@@ -18,12 +18,12 @@ from workload.errors import UsageError, WorkloadError
 from workload.report import summary
 
 _PACKAGE = os.path.dirname(os.path.abspath(workload.__file__))
-_EXECUTORS_WITHIN_S = 30
+_LAST_EXECUTOR_WITHIN_S = 5  # after the start, which waits for them as well
 _SETTINGS = {
     "spark.app.name": "workload",
     # The barrier needs all its slots at once: wait for the executors before the first job.
     "spark.scheduler.minRegisteredResourcesRatio": "1.0",
-    "spark.scheduler.maxRegisteredResourcesWaitingTime": "60s",
+    "spark.scheduler.maxRegisteredResourcesWaitingTime": "30s",
     "spark.scheduler.barrier.maxConcurrentTasksCheck.interval": "5s",
     "spark.scheduler.barrier.maxConcurrentTasksCheck.maxFailures": "3",
     # A lost task fails the job with its reason; people resume from the checkpoint, Spark does not start over unasked.
@@ -108,7 +108,7 @@ def _wait_for_executors(spark, workers):
     else:
         cores = int(spark.getConf().get("spark.executor.cores"))
         tracker = spark._jsc.sc().statusTracker()
-        deadline = time.monotonic() + _EXECUTORS_WITHIN_S
+        deadline = time.monotonic() + _LAST_EXECUTOR_WITHIN_S
         slots = -1
         while slots < workers and time.monotonic() < deadline:
             time.sleep(0.1)

@@ -284,11 +284,13 @@ class DockerEngine:
             ) from error
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def _causes(error: BaseException | None) -> list[BaseException]:
     """An error and all that it came of. The SDK wraps whatever happens while it connects."""
-    while error is not None:
-        yield error
+    found: list[BaseException] = []
+    while error is not None and error not in found:  # one that is raised again can come of itself
+        found.append(error)
         error = error.__cause__ or error.__context__
+    return found
 
 
 def mirrored(tag: str, mirror: str) -> str:

@@ -82,11 +82,20 @@ class ContainerShell:
         with self._translated(f"copy {path} into {self._container}"):
             self._client().put_archive(self._container, folder, archive.getvalue())
         source, target = (shlex.quote(posixpath.join(folder, each)) for each in (temporary, name))
-        self.run(
+        moved = self.run(
             f'[ "$(sha256sum <{source} | cut -c1-64)" = {sha256(content).hexdigest()} ] && mv -f -- {source} {target} '
             f"|| {{ rm -f -- {source}; exit 1; }}",
             timeout_s=REQUEST_TIMEOUT_S,
+            check=False,
         )
+        if moved.status != 0:
+            raise CommandError(
+                f"{self.name}: {path} could not be written whole",
+                "check the free space, then run the same again",
+                host=self._host,
+                tail=moved.output.splitlines(),
+                status=moved.status,
+            )
 
     def get(self, path: str) -> bytes:
         """As ports.Shell.get."""

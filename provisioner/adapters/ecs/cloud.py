@@ -17,7 +17,7 @@ from provisioner.ports import Clock, Cloud
 
 
 class EcsCloud(Network, Instances, Assistant, Offers, Removal, Cloud):
-    """Implements ports.Cloud; `caller_identity` comes on top. One may be shared by several threads."""
+    """Implements ports.Cloud; `caller_identity` and `free_vcpus` come on top. One may be shared by several threads."""
 
 
 def connect(

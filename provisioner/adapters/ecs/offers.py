@@ -115,6 +115,20 @@ class Offers(Part):
         price = body["PriceInfo"]["Price"]
         return Price(per_hour=float(price["TradePrice"]), currency=str(price.get("Currency") or ""))
 
+    def free_vcpus(self, *, spot: bool = False) -> int | None:
+        """DescribeAccountAttributes: how many more vCPUs the account's quota allows; None where it does not say."""
+        kind = "spot" if spot else "postpaid"
+        names = [f"{which}-{kind}-instance-vcpu-count" for which in ("max", "used")]
+        body = self._api.call("DescribeAccountAttributes", {"AttributeName": names})
+        values = {
+            item.get("AttributeName"): dig(item, "AttributeValues.ValueItem", [])
+            for item in dig(body, "AccountAttributeItems.AccountAttributeItem", [])
+        }
+        if not all(values.get(name) for name in names):
+            return None
+        most, used = (int(values[name][0]["Value"]) for name in names)
+        return most - used
+
     def caller_identity(self) -> str:
         """GetCallerIdentity (STS): who the credentials belong to, as an ARN."""
         return str(self._api.call("GetCallerIdentity", {}, expect="Arn")["Arn"])

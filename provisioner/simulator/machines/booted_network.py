@@ -41,7 +41,7 @@ class Network:
 
     def down(self) -> None:
         """Remove all of it; gone already is fine."""
-        for table in ("nat",):
+        for table in ("nat", "filter"):
             for _, chain, *rule in self._rules(table):
                 run("iptables", "-w", "-t", table, "-D", chain, *rule)
         if self._exists():

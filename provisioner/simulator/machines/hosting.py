@@ -94,6 +94,7 @@ class Hosting:
         for instance_id in list(self._machines):
             self.stop(instance_id)
         self._pool.shutdown(wait=True)
+        self._machines.clear()
 
     def _queue(self, instance_id: str, work: Callable[[], None]) -> None:
         before = self._last.get(instance_id)

@@ -20,6 +20,7 @@ import socket
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -44,6 +45,7 @@ class ProcessMachine:
         self.private_ip = self.public_ip
         self._owner = owner
         self._mark = f"{owner.simulator_id}/{instance_id}"
+        weakref.finalize(self, guard.close)
         self._guard = guard  # holds the address as long as the machine exists; listens while it is on
         self._folder = owner.folder / instance_id
         self._root = self._folder / "root"
@@ -254,6 +256,8 @@ class ProcessMachines:
             if again:
                 guard.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             guard.bind((address, self._ssh_port))
+            # only now, or two simulators could take one address: it lets the machine listen again after a stop
+            guard.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         except OSError as error:
             guard.close()
             if error.errno == errno.EADDRINUSE:

@@ -283,16 +283,6 @@ def test_an_endpoint_that_is_no_address_is_a_usage_error(endpoint: str) -> None:
         cloud(endpoint)
 
 
-def test_nothing_secret_and_nothing_at_all_reaches_the_terminal(
-    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """DEBUG=sdk makes the SDK print whole requests with their Authorization."""
-    monkeypatch.setenv("DEBUG", "sdk")
-    with Wire(answers) as wire:
-        cloud(wire.endpoint).zones()
-    assert capfd.readouterr() == ("", "")
-
-
 def run_python(code: str, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """In a process of its own: the SDK reads its environment when it is imported."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ALIBABA_CLOUD_")}
@@ -328,12 +318,21 @@ def test_no_credentials_are_told_in_one_sentence(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
+OWN_KEYS = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "from-env", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "s"}
+
+
 def test_the_default_chain_is_used(tmp_path: Path) -> None:
-    keys = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "from-env", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "s"}
     with Wire(answers) as wire:
-        done = run_python(CONNECT.replace("ENDPOINT", repr(wire.endpoint)), tmp_path, **keys)
-    assert (done.stdout, done.stderr) == ("[]\n", "")
+        done = run_python(CONNECT.replace("ENDPOINT", repr(wire.endpoint)), tmp_path, **OWN_KEYS)
+    assert done.stdout == "[]\n"
     assert "Credential=from-env," in wire.asked[0].headers["authorization"]
+
+
+def test_nothing_secret_and_nothing_at_all_reaches_the_terminal(tmp_path: Path) -> None:
+    """DEBUG=sdk makes the SDK print whole requests with their Authorization."""
+    with Wire(answers) as wire:
+        done = run_python(CONNECT.replace("ENDPOINT", repr(wire.endpoint)), tmp_path, DEBUG="sdk", **OWN_KEYS)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
 def test_importing_the_adapter_does_not_load_the_sdk(tmp_path: Path) -> None:

@@ -1,0 +1,59 @@
+"""CPU facts from the kernel's own text, and the number of compute threads."""
+
+import os
+
+import pytest
+
+from workload import host
+
+CPUINFO = """processor\t: 0
+model name\t: Intel(R) Xeon(R) Platinum 8369HB CPU @ 3.30GHz
+flags\t\t: fpu sse2 avx2 avx512f {flags}
+
+processor\t: 1
+model name\t: another one
+flags\t\t: fpu
+"""
+
+
+@pytest.mark.parametrize(
+    ("flags", "isa", "bf16"),
+    [
+        ("avx512_vnni", ["avx2", "avx512f", "avx512_vnni"], False),
+        ("avx512_vnni avx512_bf16", ["avx2", "avx512f", "avx512_vnni", "avx512_bf16"], True),
+        ("amx_bf16 amx_tile", ["avx2", "avx512f", "amx_tile", "amx_bf16"], True),
+    ],
+)
+def test_facts_name_the_processor_and_only_what_matters_for_bf16(tmp_path, flags, isa, bf16):
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(CPUINFO.format(flags=flags))
+    facts = host.facts(cpuinfo)
+    assert facts["cpu"] == "Intel(R) Xeon(R) Platinum 8369HB CPU @ 3.30GHz"
+    assert facts["isa"] == isa
+    assert facts["cores"] >= 1
+    assert host.has_bf16(facts) is bf16
+
+
+def test_hyper_thread_siblings_count_as_one_core(tmp_path, monkeypatch):
+    """12 vCPUs of 6 cores with adjacent siblings, the paper's worker, are 6 threads."""
+    for cpu in range(12):
+        folder = tmp_path / f"cpu{cpu}" / "topology"
+        folder.mkdir(parents=True)
+        first = cpu // 2 * 2
+        (folder / "thread_siblings_list").write_text(f"{first}-{first + 1}\n")
+    monkeypatch.setattr(host, "_CPU_FOLDER", str(tmp_path))
+    assert host.physical_cores(range(12)) == 6
+    assert host.physical_cores([0, 1]) == 1
+    assert host.physical_cores([0, 2]) == 2
+    assert host.physical_cores([40, 41]) == 2, "without a shown topology each logical CPU counts"
+
+
+@pytest.mark.parametrize(("said", "threads"), [("6", 6), ("4,2", 4), ("", None), ("many", None), ("0", None)])
+def test_omp_num_threads_decides_when_it_is_a_number(said, threads):
+    expected = threads or host.physical_cores(os.sched_getaffinity(0))
+    assert host.threads({"OMP_NUM_THREADS": said}) == expected
+
+
+def test_versions_leave_out_what_is_not_installed():
+    found = host.versions("json", "no_such_module_anywhere")
+    assert set(found) == {"python", "json"}
