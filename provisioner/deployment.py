@@ -14,10 +14,13 @@ from typing import Any, TypeVar
 from provisioner import catalog
 from provisioner.errors import DriftError, StateError
 from provisioner.facts import FACTS_SCRIPT, parse_facts
-from provisioner.model import TAG_NAME, TAG_RUN, Cpu, HostAddress, HostFacts, Instance, Resource, Secret, Spec
+from provisioner.model import TAG_NAME, TAG_RUN, Cpu, HostAddress, HostFacts, Instance, Kind, Resource, Secret, Spec
 from provisioner.ports import Clock, Cloud, Connection, Connector, Engine, Shell, Store
 
 Tagged = TypeVar("Tagged", Resource, Instance)
+
+LAG_S = 15.0
+"""How long something is looked for that was made, before it is believed to be gone or never to have been."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,31 @@ class Deployment:
         The name alone would not do: a colleague or a CI job may use the same inventory in the same account.
         """
         return {TAG_NAME: self.spec.name, TAG_RUN: self.run_id}
+
+    def note_made(self, kind: Kind, ids: Sequence[str]) -> None:
+        """Remember what a creating call gave."""
+        made = self.store.get("made", {})
+        self.store.set("made", {**made, kind: list(dict.fromkeys([*made.get(kind, []), *ids]))})
+
+    def made(self, kind: Kind) -> list[str]:
+        """What was made and is not known to be gone. The cloud's lists lag behind what it did: it may not show yet."""
+        return list(self.store.get("made", {}).get(kind, []))
+
+    def shown(self, kind: Kind, look: Callable[[], list[Tagged]]) -> list[Tagged]:
+        """What a look gives, once all that was made of a kind is in it; after a while the rest is taken to be gone."""
+        clock = self.ports.clock
+        deadline = clock.monotonic() + LAG_S
+        while True:
+            found = look()
+            there = [resource.id for resource in found]
+            missing = [made for made in self.made(kind) if made not in there]
+            if not missing:
+                return found
+            if clock.monotonic() >= deadline:
+                self.store.set("made", {**self.store.get("made"), kind: there})
+                return found
+            self.progress(f"looking for {', '.join(missing)}")
+            clock.sleep(1.0)
 
     def only_ours(self, found: Sequence[Tagged]) -> list[Tagged]:
         """What was found by the name alone, when all of it is ours. Raises DriftError when some of it is not."""

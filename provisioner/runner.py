@@ -7,12 +7,14 @@ Neither keeps state of its own: what is there is asked of the world each time, w
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from queue import Empty, SimpleQueue
 from typing import Any, Literal
 
-from provisioner.deployment import Deployment
+from provisioner.deployment import LAG_S, Deployment
 from provisioner.errors import (
     ConnectError,
     DeadlineError,
@@ -31,11 +33,11 @@ KINDS: tuple[Kind, ...] = ("instance", "disk", "eip", "key-pair", "security-grou
 """Everything we create, in the order in which it can be deleted."""
 
 MOST_HOSTS_AT_ONCE = 64
+ENDING_S = 5.0
+"""How long Ctrl-C waits for the hosts' threads, whose connections it has cut."""
+
 SHOWS_S = 30.0
 """How long what was made may take to show: what the cloud lists lags behind what it did."""
-
-LOST_REPLY_S = 15.0
-"""How long a resource whose creating call went unanswered is looked for before it is believed not to exist."""
 
 
 @dataclass(frozen=True)
@@ -114,42 +116,61 @@ class Runner:
         return Outcome(sum(changed), len(changed) - sum(changed))
 
     def _hosts(self, phase: str, by_host: dict[str, list[Step]]) -> list[bool]:
-        """Each host's steps in order, the hosts side by side; all of them end before this returns."""
+        """Each host's steps in order, the hosts side by side; all of them have ended when this returns.
+
+        Ctrl-C cuts the hosts' connections, so that their threads end. One that hangs all the same does not hold the
+        program up: nothing new is begun, and the threads are daemons.
+        """
+        waiting: SimpleQueue[Sequence[Step]] = SimpleQueue()
+        ended: SimpleQueue[list[bool] | BaseException] = SimpleQueue()
         failures: list[tuple[str, ProvisionerError]] = []
 
         def work(steps: Sequence[Step]) -> list[bool]:
             changed: list[bool] = []
-            for step in steps:
-                if self._stop.is_set():
-                    break
-                try:
+            step = steps[0]
+            try:
+                for step in steps:
                     changed.append(self._ensure(phase, step))
-                except ProvisionerError as error:
+            except ProvisionerError as error:
+                if not self._stop.is_set():
                     failures.append((step.name, error))
                     self.emit(Event("failed", str(error), phase, step.host, step.name))
-                    break
             return changed
 
-        with ThreadPoolExecutor(min(len(by_host), MOST_HOSTS_AT_ONCE)) as pool:
-            futures = [pool.submit(work, steps) for steps in by_host.values()]
-            self._wait(futures)
+        def serve() -> None:
+            with suppress(Empty):
+                while not self._stop.is_set():
+                    steps = waiting.get_nowait()
+                    try:
+                        ended.put(work(steps))
+                    except BaseException as mistake:  # raised in the main thread
+                        ended.put(mistake)
+
+        for steps in by_host.values():
+            waiting.put(steps)
+        threads = [threading.Thread(target=serve, daemon=True) for _ in range(min(len(by_host), MOST_HOSTS_AT_ONCE))]
+        outcomes: list[list[bool] | BaseException] = []
+        try:
+            for thread in threads:
+                thread.start()
+            while len(outcomes) < len(by_host):
+                with suppress(Empty):
+                    outcomes.append(ended.get(timeout=0.5))  # now and then awake, which lets Ctrl-C in
+        except KeyboardInterrupt:
+            self._stop.set()
+            self.deployment.close()
+            deadline = time.monotonic() + ENDING_S
+            for thread in threads:
+                thread.join(max(0.0, deadline - time.monotonic()))
+            raise
+        mistakes = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        if mistakes:
+            raise mistakes[0]
         if len(failures) == 1 and len(by_host) == 1:
             raise failures[0][1]
         if failures:
             raise PartialFailureError(f"{len(failures)} of {len(by_host)} hosts failed", failures)
-        return [done for future in futures for done in future.result()]
-
-    def _wait(self, futures: Sequence[Future[list[bool]]]) -> None:
-        """Wait in a way that lets Ctrl-C in; then cut the hosts' connections, so that their threads end."""
-        try:
-            while wait(futures, timeout=0.5).not_done:
-                pass
-        except KeyboardInterrupt:
-            self._stop.set()
-            for future in futures:
-                future.cancel()
-            self.deployment.close()
-            raise
+        return [done for outcome in outcomes if isinstance(outcome, list) for done in outcome]
 
     def _ensure(self, phase: str, step: Step) -> bool:
         """Make one step present; whether anything had to be changed."""
@@ -158,6 +179,7 @@ class Runner:
         title = step.describe().title
         self.emit(Event("start", title, phase, step.host, step.name))
         finding = self._checked(step)
+        self._go_on()
         if finding.presence is Presence.PRESENT:
             detail = f"{title} ({finding.detail})" if finding.detail else title
             self.emit(Event("present", detail, phase, step.host, step.name))
@@ -168,12 +190,14 @@ class Runner:
             raise
         except ConnectError as error:
             # The line was cut: what the command did is not known. Look (which connects anew); repeat only if absent.
+            self._go_on()
             self.emit(Event("progress", f"{error}; connecting again"))
             if self._checked(step).presence is not Presence.PRESENT:
                 step.apply()
         deadline, pause = clock.monotonic() + SHOWS_S, 0.1
         while (finding := self._checked(step)).presence is not Presence.PRESENT and clock.monotonic() < deadline:
             clock.sleep(pause)
+            self._go_on()
             pause = min(2 * pause, 2.0)
         if finding.presence is not Presence.PRESENT:
             raise DeadlineError(
@@ -184,6 +208,11 @@ class Runner:
         seconds = round(clock.monotonic() - begin, 1)
         self.emit(Event("done", detail, phase, step.host, step.name, seconds))
         return True
+
+    def _go_on(self) -> None:
+        """Raises InterruptedRun in the hosts' threads once Ctrl-C was pressed: nothing is begun any more."""
+        if self._stop.is_set():
+            raise InterruptedRun("interrupted")
 
     def _checked(self, step: Step) -> Finding:
         finding = step.check()
@@ -238,7 +267,7 @@ class Runner:
     def _await_lost_replies(self) -> None:
         """A creating call without a recorded answer may have made what does not show yet: look for a while."""
         clock, store = self.deployment.ports.clock, self.deployment.store
-        deadline = clock.monotonic() + LOST_REPLY_S
+        deadline = clock.monotonic() + LAG_S
         for step in store.unresolved():
             kind: Kind = "instance" if step == "instances" else _kind(step)
             while not self.deployment.cloud.find(kind, self.deployment.own_tags) and clock.monotonic() < deadline:

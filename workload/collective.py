@@ -169,6 +169,7 @@ class GradientReducer(object):
         """
         self._done.get()
         if self.error is not None:
+            self._done.put(None)  # a further call must not wait
             raise self.error
         return [view for bucket in self._views for view in bucket]
 
@@ -191,6 +192,7 @@ class GradientReducer(object):
                 self._done.put(None)
         except Exception as error:  # handed to the thread that waits
             self.error = error
+            self._ring.close()  # so that the loss travels on round the ring
             self._done.put(None)
 
 

@@ -8,6 +8,8 @@ the logits go back to float32 for the loss.
 import numpy as np
 import tensorflow.compat.v1 as tf
 
+from workload import kernels
+
 # Blocks in each of the four stages, and the first stage's width.
 MODELS = {
     "resnet14": ((1, 1, 1, 1), 16),  # small: for trials and tests
@@ -18,7 +20,6 @@ MODELS = {
 
 SCOPE = "resnet_model"
 _CASTABLE = (tf.float16, tf.bfloat16)
-EPSILON = 1e-5
 MOMENTUM = 0.9  # of the moving statistics
 
 
@@ -44,22 +45,23 @@ def resnet(images, classes, dtype, layers, name="resnet50"):
     net = tf.cast(images, dtype)
     net = layers.conv(net, "stem", width, 7, 2)
     net = tf.nn.max_pool2d(net, 3, 2, "SAME")
+    copies = net, net
     for stage, count in enumerate(blocks):
         for index in range(count):
             stride = 2 if stage > 0 and index == 0 else 1
-            net = _bottleneck(net, "stage%d_block%d/" % (stage + 1, index + 1), width << stage, stride, layers)
-    net = tf.reduce_mean(net, [1, 2])
+            copies = _bottleneck(copies, "stage%d_block%d/" % (stage + 1, index + 1), width << stage, stride, layers)
+    net = tf.reduce_mean(copies[0], [1, 2])
     return tf.cast(layers.dense(net, "dense", classes), tf.float32)
 
 
-def _bottleneck(net, scope, width, stride, layers):
-    shortcut = net
+def _bottleneck(copies, scope, width, stride, layers):
+    """A block; takes and gives its tensor twice, for its two consumers."""
+    net, shortcut = copies
     if int(net.shape[-1]) != 4 * width or stride > 1:
-        shortcut = layers.conv(net, scope + "shortcut", 4 * width, 1, stride, relu=False)
+        shortcut = layers.conv(shortcut, scope + "shortcut", 4 * width, 1, stride, relu=False)
     net = layers.conv(net, scope + "conv1", width, 1, 1)
     net = layers.conv(net, scope + "conv2", width, 3, stride)
-    net = layers.conv(net, scope + "conv3", 4 * width, 1, 1, relu=False, gamma=0.0)
-    return tf.nn.relu(net + shortcut)
+    return layers.conv(net, scope + "conv3", 4 * width, 1, 1, shortcut=shortcut)
 
 
 def parameter_count():
@@ -89,8 +91,12 @@ class Variables(object):
             SCOPE + "/" + name, custom_getter=custom_dtype_getter, use_resource=True, reuse=self._reuse
         )
 
-    def conv(self, net, name, filters, size, stride, relu=True, gamma=1.0):
-        """Convolution, batch normalisation whose scale starts at ``gamma``, and ReLU where wanted."""
+    def conv(self, net, name, filters, size, stride, relu=True, shortcut=None):
+        """Convolution and batch normalisation, plus ``shortcut``, and ReLU where wanted.
+
+        The result, or with a shortcut two copies of it. Before a shortcut is added the normalisation's scale starts
+        at zero: each block starts as the identity.
+        """
         with self._scope(name):
             kernel = tf.get_variable(
                 "kernel",
@@ -98,8 +104,8 @@ class Variables(object):
                 net.dtype,
                 initializer=tf.variance_scaling_initializer(2.0, "fan_out", "truncated_normal"),
             )
-            net = self._batch_norm(_convolved(net, kernel, stride), gamma)
-            return tf.nn.relu(net) if relu else net
+            net = _convolved(net, kernel, stride)
+            return self._batch_norm(net, relu, shortcut)
 
     def dense(self, net, name, units):
         """Fully connected."""
@@ -110,19 +116,36 @@ class Variables(object):
             bias = tf.get_variable("bias", [units], net.dtype, initializer=tf.zeros_initializer())
             return tf.nn.bias_add(tf.matmul(net, kernel), bias)
 
-    def _batch_norm(self, net, gamma):
+    def _batch_norm(self, net, relu, shortcut):
         channels = [int(net.shape[-1])]
-        gamma = tf.get_variable("gamma", channels, initializer=tf.constant_initializer(gamma))
+        start = tf.ones_initializer() if shortcut is None else tf.zeros_initializer()
+        gamma = tf.get_variable("gamma", channels, initializer=start)
         beta = tf.get_variable("beta", channels, initializer=tf.zeros_initializer())
         mean = tf.get_variable("moving_mean", channels, initializer=tf.zeros_initializer(), trainable=False)
         variance = tf.get_variable("moving_variance", channels, initializer=tf.ones_initializer(), trainable=False)
         if not self._training:
-            return tf.nn.fused_batch_norm(net, gamma, beta, mean, variance, epsilon=EPSILON, is_training=False)[0]
-        net, batch_mean, batch_variance = tf.nn.fused_batch_norm(net, gamma, beta, epsilon=EPSILON, is_training=True)
+            net = tf.nn.fused_batch_norm(net, gamma, beta, mean, variance, epsilon=kernels.EPSILON, is_training=False)[
+                0
+            ]
+            return _added(net, relu, shortcut)
+        if kernels.AVAILABLE:
+            copies, batch_mean, batch_variance = kernels.batch_norm(net, gamma, beta, shortcut, relu)
+            net = copies[0] if shortcut is None else copies
+        else:
+            net, batch_mean, batch_variance = tf.nn.fused_batch_norm(
+                net, gamma, beta, epsilon=kernels.EPSILON, is_training=True
+            )
+            net = _added(net, relu, shortcut)
         for moving, batch in ((mean, batch_mean), (variance, batch_variance)):
             update = tf.assign_sub(moving, (moving - batch) * (1.0 - MOMENTUM))
             tf.add_to_collection(tf.GraphKeys.UPDATE_OPS, update)
         return net
+
+
+def _added(net, relu, shortcut):
+    net = net if shortcut is None else net + shortcut
+    net = tf.nn.relu(net) if relu else net
+    return net if shortcut is None else (net, net)
 
 
 class Folded(object):
@@ -136,11 +159,10 @@ class Folded(object):
         self._values = values
         self._constants = {}
 
-    def conv(self, net, name, filters, size, stride, relu=True, gamma=1.0):  # noqa: ARG002 - as in Variables
+    def conv(self, net, name, filters, size, stride, relu=True, shortcut=None):  # noqa: ARG002 - as in Variables
         """Convolution with bias, and ReLU where wanted; sizes and scale are the stored ones."""
         kernel, bias = self._constant(name, net.dtype, self._fold)
-        net = tf.nn.bias_add(_convolved(net, kernel, stride), bias)
-        return tf.nn.relu(net) if relu else net
+        return _added(tf.nn.bias_add(_convolved(net, kernel, stride), bias), relu, shortcut)
 
     def dense(self, net, name, units):  # noqa: ARG002 - as in Variables
         """Fully connected."""
@@ -155,11 +177,13 @@ class Folded(object):
 
     @staticmethod
     def _fold(get):
-        scale = get("gamma") / np.sqrt(get("moving_variance") + EPSILON)
+        scale = get("gamma") / np.sqrt(get("moving_variance") + kernels.EPSILON)
         return get("kernel") * scale, get("beta") - get("moving_mean") * scale
 
 
 def _convolved(net, kernel, stride):
+    if kernel.shape[0] == 1 and net.dtype == tf.bfloat16:
+        return kernels.pointwise_convolution(net, kernel, stride)
     if stride == 1:
         return tf.nn.conv2d(net, kernel, [1, 1, 1, 1], "SAME")
     # Padding that does not depend on the image's size, as in the original network.

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from provisioner.adapters.atomic import write_atomically
@@ -206,14 +207,14 @@ def _read(process: subprocess.Popen[bytes], splitter: LineSplitter, deadline: fl
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """TERM to the process group, and KILL to what of it is left after a while."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        until = time.monotonic() + _KINDNESS_S
-        try:
-            os.killpg(process.pid, number)
-            while time.monotonic() < until:
-                process.poll()  # or it would stay in the group as a zombie
-                os.killpg(process.pid, 0)
-                time.sleep(0.02)
-        except ProcessLookupError:
-            return  # the whole group is gone
+    """TERM to the process group, and KILL to what of it is left after two seconds."""
+    until = time.monotonic() + _KINDNESS_S
+    with suppress(ProcessLookupError):  # the whole group is gone
+        os.killpg(process.pid, signal.SIGTERM)
+        while time.monotonic() < until:
+            process.poll()  # or it would stay in the group as a zombie
+            os.killpg(process.pid, 0)
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGKILL)
+    with suppress(subprocess.TimeoutExpired):  # stuck in the kernel
+        process.wait(_KINDNESS_S)

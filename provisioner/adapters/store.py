@@ -60,15 +60,16 @@ class FolderStore:
         if not _NAME.fullmatch(name):
             raise UsageError(f"{name!r} cannot be a deployment's name", "use lower-case letters, digits and hyphens")
         store = cls(state_root() / name)
-        if not store._file.exists():
-            if not create:
-                known = ", ".join(list_deployments()) or "none"
-                raise StateError(f"there is no deployment called {name}", f"deployments on this machine: {known}")
+        if not create and not store._file.exists():
+            known = ", ".join(list_deployments()) or "none"
+            raise StateError(f"there is no deployment called {name}", f"deployments on this machine: {known}")
+        if create:
             with _readable_errors(store.folder):
-                store.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                store.folder.mkdir(parents=True, exist_ok=True)
                 store.folder.chmod(0o700)
                 sync_folder(store.folder.parent)
-                store._save(store._state)
+                if not store._file.exists():
+                    store._save(store._state)
         store._load()
         return store
 

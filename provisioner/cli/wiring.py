@@ -69,12 +69,15 @@ def _begin(store: FolderStore, spec: Spec) -> None:
     if store.get("run_id") is None or store.get("removed_at"):
         store.set("run_id", secrets.token_hex(4))
         store.set("created_at", datetime.now(timezone.utc).isoformat(timespec="seconds"))
-        for key in ("removed_at", "public_key", "zones", "price", "pending_instances", "endpoint"):
+        for key in ("public_key", "zones", "price", "pending_instances", "endpoint"):
             store.set(key, None)
-        for key in ("ids", "host_keys"):
+        for key in ("ids", "made", "host_keys"):
             store.set(key, {})
         for key in ("hosts", "results", "vswitch_zones"):
             store.set(key, [])
+        for step in store.unresolved():
+            store.abandon(step)  # its token would give back what has been removed
+        store.set("removed_at", None)  # last: a run that is killed here begins the new life again
     store.set("inventory", spec.model_dump(mode="json"))
 
 

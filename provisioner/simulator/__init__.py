@@ -15,7 +15,11 @@ SSH_PORT = 2222
 
 
 def accepted_key_pair() -> tuple[str, str]:
-    """The one (id, secret) that a simulator started in this environment accepts."""
+    """The (id, secret) of this environment, else the fixed one.
+
+    A simulator accepts the fixed one in any case: `provider: simulator` uses no other, so that it never has to read
+    the user's own.
+    """
     key_id = os.environ.get("ALIBABA_CLOUD_ACCESS_KEY_ID")
     secret = os.environ.get("ALIBABA_CLOUD_ACCESS_KEY_SECRET")
     return (key_id, secret) if key_id and secret else (ACCESS_KEY_ID, ACCESS_KEY_SECRET)

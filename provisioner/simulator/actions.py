@@ -37,7 +37,7 @@ class Numbered(Protocol):
 AnyNumbered = TypeVar("AnyNumbered", bound=Numbered)
 
 MODULES = (
-    "catalog", "image", "vpc", "vswitch", "security_group", "key_pair", "disk", "eip",
+    "offers", "image", "vpc", "vswitch", "security_group", "key_pair", "disk", "eip",
     "launch", "instance_power", "instance_view", "command", "tag",
 )  # fmt: skip
 
@@ -55,7 +55,7 @@ class Call:
 
     @property
     def region(self) -> str:
-        """The RegionId, which must exist."""
+        """The RegionId, which must exist. The real service's endpoints are regional, so not all calls name one."""
         region = self.params.text("RegionId", "cn-hangzhou")
         if region not in self.account.catalog.regions:
             raise ApiError("InvalidRegionId.NotFound")
@@ -66,15 +66,18 @@ class Call:
         if self.params.flag("DryRun"):
             raise ApiError(code)
 
+    def covers(self, resource: Resource) -> bool:
+        """Whether a resource is in the region that the call names, if it names one."""
+        return "RegionId" not in self.params or resource.region == self.region
+
     def seen(self, table: Mapping[str, AnyResource]) -> list[AnyResource]:
         """The resources of a table that this call sees: in its region, with its tags, not released, oldest first."""
-        region = self.region
         wanted = self.params.tag_filter()
         stale_s = self.fault.delay_s if self.fault and self.fault.kind == "stale" else 0.0
         return [
             resource
             for resource in table.values()
-            if resource.region == region
+            if self.covers(resource)
             and resource.exists(self.now - stale_s)
             and all(key in resource.tags and value in (None, resource.tags[key]) for key, value in wanted.items())
         ]
@@ -82,7 +85,7 @@ class Call:
     def get(self, table: Mapping[str, AnyResource], resource_id: str, code: str) -> AnyResource:
         """A resource by its id, which must exist in the call's region."""
         resource = table.get(resource_id)
-        if resource is None or resource.released_at is not None or resource.region != self.region:
+        if resource is None or resource.released_at is not None or not self.covers(resource):
             raise ApiError(code)
         return resource
 

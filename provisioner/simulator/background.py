@@ -23,12 +23,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from provisioner.simulator.machines import KINDS, factory, marked
+
 START_S = 60.0
 STOP_S = 30.0
 IDLE_EXIT_S = 600.0
 
 _children: list[subprocess.Popen[bytes]] = []
-"""Started by this process and meant to outlive it: nothing waits for them."""
+"""Started by this process and meant to outlive it; those that end before are taken note of."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +64,17 @@ def start(
 
     Raises:
         RuntimeError: it did not start; the message has the end of its log.
+        ValueError: there are no machines of this kind.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    if machines not in KINDS:
+        raise ValueError(f"no machines of kind {machines!r}; there are {', '.join(KINDS)}")
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _locked(folder):
         running = status(folder)
         if running:
             return running.endpoint
         identity = _identity(folder) or {"id": uuid.uuid4().hex[:12]}
-        _end_processes(identity["id"])
+        marked.end(f"{identity['id']}/")
         identity["machines"] = machines
         _write(folder / "identity", identity)
         (folder / "ready").unlink(missing_ok=True)
@@ -112,9 +117,7 @@ def clean(folder: Path) -> None:
         _stop(folder)
         identity = _identity(folder)
         if identity is not None:
-            from provisioner.simulator.machines import factory
-
-            _end_processes(identity["id"])
+            marked.end(f"{identity['id']}/")
             factory(identity["machines"], identity["id"], folder / "machines", ssh_port=0).clean()
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -153,6 +156,7 @@ def _launch(folder: Path, identity: dict[str, str], pace: float, idle_exit_s: fl
 def _stop(folder: Path) -> bool:
     running = status(folder)
     if running is None:
+        _take_note()
         return False
     try:
         handle = os.pidfd_open(running.pid)
@@ -170,7 +174,13 @@ def _stop(folder: Path) -> bool:
     finally:
         os.close(handle)
     (folder / "ready").unlink(missing_ok=True)
+    _take_note()
     return True
+
+
+def _take_note() -> None:
+    """Let go of started processes that have ended."""
+    _children[:] = [child for child in _children if child.poll() is None]
 
 
 def _environment(env: Mapping[str, str] | None) -> dict[str, str]:
@@ -183,12 +193,6 @@ def _environment(env: Mapping[str, str] | None) -> dict[str, str]:
     source = str(Path(__file__).parents[2])
     chosen["PYTHONPATH"] = os.pathsep.join(filter(None, (source, chosen.get("PYTHONPATH"))))
     return chosen
-
-
-def _end_processes(simulator_id: str) -> None:
-    from provisioner.simulator.machines import marked
-
-    marked.end(f"{simulator_id}/")
 
 
 def _identity(folder: Path) -> dict[str, str] | None:

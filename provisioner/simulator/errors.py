@@ -47,7 +47,6 @@ CODES: dict[str, tuple[int, str]] = {
     "InvalidSecurityToken.Expired": (400, "Specified SecurityToken is expired."),
     "InvalidAction.NotFound": (404, "Specified api is not found, please check your url and method."),
     "InvalidVersion": (400, "Specified parameter Version is not valid."),
-    "UnsupportedHTTPMethod": (405, "This http method is not supported."),
     "Throttling.User": (400, "Request was denied due to user flow control."),
     "Throttling.Api": (400, "Request was denied due to api flow control."),
     "Throttling": (400, "Request was denied due to request throttling."),
@@ -136,7 +135,6 @@ CODES: dict[str, tuple[int, str]] = {
     "AllocateIpInvalidInstanceBandwidth": (400, "The bandwidth of the instance must be over 0 for a public IP."),
     # networks
     "InvalidVpcId.NotFound": (404, "The specified VPC does not exist."),
-    "InvalidVpcID.NotFound": (404, "The specified VPC does not exist."),
     "IncorrectVpcStatus": (400, "The current status of the VPC does not support this operation."),
     "InvalidCidrBlock.Malformed": (400, "The specified CIDR block is not valid."),
     "InvalidCidrBlock.Overlapped": (400, "The specified CIDR block overlaps with other subnets."),
@@ -176,7 +174,6 @@ CODES: dict[str, tuple[int, str]] = {
         400,
         'The specified parameter "KeyPairNames" attached to instances can not be deleted.',
     ),
-    "InstanceKeyPairLimitExceeded": (403, "The number of key pairs exceeds the limit."),
     "QuotaExceed.KeyPair": (403, "The key pair quota is exceeded."),
     "InvalidDiskId.NotFound": (404, "The specified disk does not exist."),
     "IncorrectDiskStatus": (403, "The current disk status does not support this operation."),

@@ -21,7 +21,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from provisioner.simulator import SSH_PORT, accepted_key_pair, wire
+from provisioner.simulator import ACCESS_KEY_ID, ACCESS_KEY_SECRET, SSH_PORT, accepted_key_pair, callers, wire
 from provisioner.simulator.faults import Faults
 from provisioner.simulator.machines import factory as machine_factory
 from provisioner.simulator.machines.hosting import Hosting
@@ -36,7 +36,7 @@ ADMIN = "/_simulator/"
 
 
 class Simulator:
-    """A simulator in this process; use it as a context manager.
+    """A simulator in this process; use it as a context manager. Raises OSError when the port is taken.
 
     Args:
         port: where to listen on 127.0.0.1; 0 for any free port.
@@ -45,7 +45,7 @@ class Simulator:
         clock: the time of day in seconds since 1970; `advance` moves the simulator's away from it.
         state_file: where the account is kept, and read from when it exists.
         faults: what goes wrong (faults.py).
-        folder: where machines keep their files; a temporary one, removed in the end, when not given.
+        folder: where machines keep their files, also after the end; a temporary one, removed then, when not given.
         ssh_port: of process machines.
         window_s: how old a signed request may be, in seconds; None for any age.
         quotas, balance: limits of the account (account.QUOTAS), and its money.
@@ -54,7 +54,7 @@ class Simulator:
     Attributes:
         endpoint: `http://127.0.0.1:PORT`.
         port: the port.
-        key_pair: the (id, secret) that it accepts.
+        key_pair: the (id, secret) that it accepts beside the fixed one.
     """
 
     def __init__(
@@ -73,6 +73,9 @@ class Simulator:
         balance: float = BALANCE,
         simulator_id: str = "",
     ) -> None:
+        self._http = _Server(("127.0.0.1", port), self)
+        self.port: int = self._http.server_address[1]
+        self.endpoint = f"http://127.0.0.1:{self.port}"
         self.key_pair = accepted_key_pair()
         self.machines = machines
         self.simulator_id = simulator_id or uuid.uuid4().hex[:12]
@@ -90,15 +93,12 @@ class Simulator:
         account.balance = balance
         self.service = Service(
             account,
-            Gate(*self.key_pair, window_s=window_s),
+            Gate(dict([(ACCESS_KEY_ID, ACCESS_KEY_SECRET), self.key_pair]), window_s=window_s),
             Faults(faults),
             self._lock,
             state_file=state_file,
             stopping=self.stopping,
         )
-        self._http = _Server(("127.0.0.1", port), self)
-        self.port: int = self._http.server_address[1]
-        self.endpoint = f"http://127.0.0.1:{self.port}"
         self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Simulator:
@@ -126,7 +126,10 @@ class Simulator:
 
     @property
     def calls(self) -> list[dict[str, Any]]:
-        """Every API call received, in order: action, version, params, status, code, at, request_id."""
+        """Every API call received, in order: action, version, params, status, code, at, request_id.
+
+        `at` is simulated time in seconds since 1970; `status` 0 stands for a call that got no answer.
+        """
         with self._lock:
             return list(self.service.calls)
 
@@ -160,6 +163,7 @@ class Simulator:
 
 def serve(
     *,
+    machines: str = "process",
     idle_exit_s: float | None = None,
     on_ready: Callable[[Simulator], None] = lambda _: None,
     **options: Any,
@@ -167,11 +171,12 @@ def serve(
     """Run a simulator until it is told to stop (`POST /_simulator/shutdown`, SIGTERM, KeyboardInterrupt).
 
     Args:
+        machines: what stands behind instances.
         idle_exit_s: end by itself once it has held nothing and was not called for so long.
         on_ready: called once it listens.
-        options: those of Simulator.
+        options: the others of Simulator.
     """
-    with Simulator(**options) as simulator:
+    with Simulator(machines=machines, **options) as simulator:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, lambda *_: simulator.stopping.set())
         on_ready(simulator)
@@ -219,17 +224,26 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = 65536  # a response is one write
     server: _Server
 
+    def setup(self) -> None:
+        super().setup()
+        self._welcome = callers.own_user(self.client_address, self.connection.getsockname())
+
     def _handle(self) -> None:
         simulator = self.server.simulator
         simulator.last_call = time.monotonic()
+        if "transfer-encoding" in self.headers:  # none of the service's clients does that
+            self.send_error(411)
+            return
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         request = wire.parse(self.command, self.path, dict(self.headers.items()), body)
-        if request.path.startswith(ADMIN):
+        if not self._welcome or callers.from_a_page(request):
+            response = wire.Response(403, b'{"error": "this simulator serves the programs of its own user alone"}')
+        elif request.path.startswith(ADMIN):
             response = _administer(simulator, request)
         else:
             response = simulator.service.handle(request)
         self._send(response)
-        if request.path == f"{ADMIN}shutdown" and request.method == "POST":
+        if (response.status, request.method, request.path) == (200, "POST", f"{ADMIN}shutdown"):
             simulator.stopping.set()
 
     do_GET = do_POST = do_PUT = do_DELETE = _handle

@@ -7,6 +7,7 @@ import json
 import logging
 import threading
 import uuid
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from provisioner.simulator.wire import Request, Response, render
 
 log = logging.getLogger(__name__)
 
+REMEMBERED_CALLS = 100_000
 BAD_GATEWAY = b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 LOST = Response(0)
 REFUSALS = {
@@ -57,7 +59,7 @@ class Service:
     ) -> None:
         self.account = account
         self.faults = faults
-        self.calls: list[dict[str, Any]] = []
+        self.calls: deque[dict[str, Any]] = deque(maxlen=REMEMBERED_CALLS)
         self._gate = gate
         self._lock = lock
         self._state_file = state_file
@@ -66,7 +68,6 @@ class Service:
     def handle(self, request: Request) -> Response:
         """Answer a request. The response's `status` 0 means that none goes out."""
         request_id = str(uuid.uuid4()).upper()
-        delay_s = 0.0
         with self._lock:
             now = self.account.clock()
             entry = {
@@ -86,9 +87,6 @@ class Service:
                 fault = self.faults.take(request.action)
                 answer = self._answer(request, known, fault, now)
                 response = self._render(request, {"RequestId": request_id, **answer}, request_id)
-                if fault and fault.kind == "lost-after":
-                    response = LOST
-                delay_s = fault.delay_s if fault and fault.kind == "slow" else 0.0
             except _NoAnswer as no_answer:
                 response = no_answer.response
             except ApiError as error:
@@ -98,9 +96,11 @@ class Service:
                 log.exception("%s failed", request.action)
                 entry["code"] = "InternalError"
                 response = self._refuse(request, ApiError("InternalError"), request_id)
+            if fault and fault.kind == "lost-after":
+                response = LOST
             entry["status"] = response.status
-        if delay_s:
-            self._stopping.wait(delay_s)
+        if fault and fault.kind == "slow":
+            self._stopping.wait(fault.delay_s)
         return response
 
     def settle(self) -> None:

@@ -59,19 +59,18 @@ def _encode(text: str) -> str:
 
 
 class Gate:
-    """Lets signed requests of one key pair through, each once, and only when they are fresh.
+    """Lets signed requests of known key pairs through, each once, and only when they are fresh.
 
     Args:
-        key_id, secret: the pair that is accepted.
+        secrets: the secret of each access key id that is accepted.
         window_s: how far a request's date may be from `now`, in seconds; None for any date.
         now: the time of day in seconds since 1970 (never the simulated time: clients sign with their own clock).
     """
 
     def __init__(
-        self, key_id: str, secret: str, *, window_s: float | None = 900, now: Callable[[], float] = time.time
+        self, secrets: Mapping[str, str], *, window_s: float | None = 900, now: Callable[[], float] = time.time
     ) -> None:
-        self._key_id = key_id
-        self._secret = secret
+        self._secrets = dict(secrets)
         self._window_s = window_s
         self._now = now
         self._nonces: dict[str, float] = {}
@@ -79,13 +78,14 @@ class Gate:
     def admit(self, request: Request) -> None:
         """Return when the request is genuine; raise ApiError with the service's code when not. Not thread-safe."""
         key_id, date, nonce, given = (_v3_claims if request.is_v3 else _v1_claims)(request)
-        if key_id != self._key_id:
+        secret = self._secrets.get(key_id)
+        if secret is None:
             raise ApiError("InvalidAccessKeyId.NotFound")
         self._check_date(date)
         if request.is_v3:
-            text, expected = self._v3(request)
+            text, expected = self._v3(request, secret)
         else:
-            text, expected = v1_signature(self._secret, request.method, request.query + request.form)
+            text, expected = v1_signature(secret, request.method, request.query + request.form)
         if not hmac.compare_digest(given.encode(), expected.encode()):
             what = "Specified signature is not matched with our calculation."
             raise ApiError("SignatureDoesNotMatch", f"{what} server string to sign is:{text}")
@@ -93,7 +93,7 @@ class Gate:
             raise ApiError("SignatureNonceUsed")
         self._remember(nonce)
 
-    def _v3(self, request: Request) -> tuple[str, str]:
+    def _v3(self, request: Request, secret: str) -> tuple[str, str]:
         signed = _authorization(request).get("SignedHeaders", "").split(";")
         stated = request.headers.get("x-acs-content-sha256", "")
         if stated != hashlib.sha256(request.body).hexdigest():
@@ -101,7 +101,7 @@ class Gate:
         canonical = v3_canonical_request(
             request.method, request.path, request.query, request.headers, signed, request.body
         )
-        return v3_signature(self._secret, canonical)
+        return v3_signature(secret, canonical)
 
     def _check_date(self, date: str) -> None:
         try:

@@ -87,7 +87,8 @@ class InstancesStep:
 
     def _found(self) -> list[Instance]:
         deployment = self.deployment
-        return deployment.only_ours(deployment.cloud.instances({TAG_NAME: deployment.spec.name}))
+        tags = {TAG_NAME: deployment.spec.name}
+        return deployment.shown("instance", lambda: deployment.only_ours(deployment.cloud.instances(tags)))
 
     def _was_running(self) -> bool:
         return bool(self.deployment.store.get("hosts"))
@@ -136,6 +137,7 @@ class InstancesStep:
                 store.abandon(self.name)
                 raise
             else:
+                deployment.note_made("instance", ids)
                 store.record(self.name, ids)
                 return
         tried = "; ".join(dict.fromkeys(error.message for error in refusals))

@@ -18,12 +18,15 @@ RULE_DESCRIPTION = "provisioner: SSH from the caller"
 
 
 def delete_tagged(deployment: Deployment, kind: Kind) -> None:
-    """Delete every resource of a kind that carries the deployment's tag."""
+    """Delete every resource of a kind that carries the deployment's tag, and what was made and does not show yet."""
     found = deployment.cloud.find(kind, deployment.own_tags)
+    there = {resource.id for resource in found}
+    found += [Resource(kind, made, "") for made in deployment.made(kind) if made not in there]
     if found:
         deployment.removed += found
         deployment.progress(f"deleting {', '.join(resource.id for resource in found)}")
         deployment.cloud.delete(kind, [resource.id for resource in found])
+        deployment.store.set("made", {**deployment.store.get("made", {}), kind: []})
 
 
 class _CloudStep:
@@ -43,8 +46,8 @@ class _CloudStep:
         raise NotImplementedError
 
     def _all(self) -> list[Resource]:
-        deployment = self.deployment
-        return deployment.only_ours(deployment.cloud.find(self.kind, {TAG_NAME: deployment.spec.name}))
+        deployment, tags = self.deployment, {TAG_NAME: self.deployment.spec.name}
+        return deployment.shown(self.kind, lambda: deployment.only_ours(deployment.cloud.find(self.kind, tags)))
 
     def find(self) -> Resource | None:
         """Ours, by tag."""
@@ -68,6 +71,7 @@ class _CloudStep:
         store = self.deployment.store
         store.set("ids", {**store.get("ids", {}), self.kind: identifier})
         if self.name in store.unresolved():
+            self.deployment.note_made(self.kind, [identifier])
             store.record(self.name, [identifier])
 
     def check(self) -> Finding:
@@ -164,6 +168,7 @@ class VSwitchStep(_CloudStep):
         identifier = deployment.cloud.create_vswitch(
             self.vpc.id(), zone, cidr, deployment.spec.name, deployment.tags, token
         )
+        deployment.note_made(self.kind, [identifier])
         deployment.store.record(name, [identifier])
         self._by_zone[zone] = identifier
         return identifier
@@ -253,8 +258,8 @@ class SecurityGroupStep(_CloudStep):
         self._remember(identifier)
         wanted = self._rules()
         deployment.cloud.authorize(identifier, wanted)
-        sources = {rule.source for rule in wanted}
-        stale = [rule for rule in stale if rule.source not in sources]
+        lasting = {(rule.ports, rule.source) for rule in wanted}
+        stale = [rule for rule in stale if (rule.ports, rule.source) not in lasting]
         if stale:
             deployment.cloud.revoke(identifier, stale)
 

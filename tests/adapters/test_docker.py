@@ -11,6 +11,7 @@ import re
 import socket
 import socketserver
 import subprocess
+import sys
 import tarfile
 import threading
 import time
@@ -23,13 +24,17 @@ from urllib.parse import parse_qs
 import pytest
 import yaml
 
+from provisioner.adapters.clock import SystemClock
 from provisioner.adapters.docker import DockerEngine, engine_for
-from provisioner.adapters.docker.engine import mirrored
+from provisioner.adapters.docker.engine import DIAL_COMMAND, mirrored
 from provisioner.adapters.docker.progress import BuildProgress, PullProgress, registry_failure
+from provisioner.adapters.known_hosts import replace_keys
 from provisioner.adapters.local import LocalConnection
+from provisioner.adapters.ssh import SshConnector, generate_key
 from provisioner.errors import CommandError, CommandTimeoutError, ConnectError, HostError
-from provisioner.model import Secret
+from provisioner.model import HostAddress, Secret
 from provisioner.ports import Completed, ContainerRequest
+from tests.support.ssh_server import Servers
 
 DATA = Path(__file__).parents[1] / "data" / "docker"
 PAPERS_TAG = "intelanalytics/analytics-zoo:0.8.1-bigdl_0.10.0-spark_2.4.3-bf16"
@@ -59,6 +64,7 @@ class FakeEngine(socketserver.ThreadingUnixStreamServer):
         self.execs: dict[str, dict[str, Any]] = {}
         self.connections: list[socket.socket] = []
         self.dies_at_once = False
+        self.has_shell = True
         super().__init__(self.path, _Handler)
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
@@ -210,6 +216,11 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_DELETE = _any
 
     def _exec(self, run: dict[str, Any], *, detach: bool) -> None:
+        if not self.server.has_shell:
+            run["ExitCode"] = 127
+            line = b'OCI runtime exec failed: exec failed: unable to start container process: exec: "/bin/sh"\r\n'
+            self._text(b"\x01\0\0\0" + len(line).to_bytes(4, "big") + line)
+            return
         process = run["process"] = subprocess.Popen(
             run["argv"],
             cwd="/",
@@ -334,17 +345,67 @@ def test_free_space_is_that_of_the_engines_own_disk(engine: DockerEngine) -> Non
     assert engine.free_gib() == pytest.approx(28.1, abs=0.01)
 
 
-def test_engine_of_a_remote_host_is_spoken_with_through_a_command_there(fake: FakeEngine) -> None:
-    """`docker system dial-stdio` at the far end; everything goes through the connection."""
-    commands = []
+@pytest.fixture
+def docker_program(fake: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Puts a `docker` that knows `docker system dial-stdio`, and a `sudo`, on the PATH of this machine's SSH server."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "docker").write_text(
+        f"#!{sys.executable}\n"
+        "import os, socket, sys, threading\n"
+        "if sys.argv[1:] != ['system', 'dial-stdio']: sys.exit()\n"
+        "sock = socket.socket(socket.AF_UNIX)\n"
+        f"sock.connect({fake.path!r})\n"
+        "def up():\n"
+        "    while data := os.read(0, 65536): sock.sendall(data)\n"
+        "    sock.shutdown(socket.SHUT_WR)\n"
+        "threading.Thread(target=up, daemon=True).start()\n"
+        "while data := sock.recv(65536): os.write(1, data)\n"
+    )
+    (folder / "sudo").write_text('#!/bin/sh\nshift\nexec "$@"\n')
+    for program in folder.iterdir():
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return folder
 
-    class Remote(HostConnection):
-        def dial_command(self, command: str) -> socket.socket:
-            commands.append(command)
-            return fake.dial()
 
-    assert engine_for(Remote()).ping() == "26.1.5"  # type: ignore[arg-type]
-    assert "docker system dial-stdio" in commands[0]
+@pytest.mark.usefixtures("docker_program")
+def test_everything_goes_through_the_one_ssh_connection(fake: FakeEngine, tmp_path: Path) -> None:
+    """The real SDK over the real paramiko to a real SSH server, whose login prints a greeting before each command."""
+    servers = Servers()
+    key = tmp_path / "key"
+    home = tmp_path / "login"
+    home.mkdir()
+    server = servers.add(home=home, login=[generate_key(key, "test")], greeting="Welcome to ECS!\n").start()
+    replace_keys(tmp_path / "known_hosts", "127.0.0.1", server.port, server.public_keys)
+    connector = SshConnector(
+        key=key,
+        known_hosts=tmp_path / "known_hosts",
+        accept_new=False,
+        connect_timeout_s=30,
+        clock=SystemClock(),
+        progress=lambda _: None,
+    )
+    try:
+        connection = connector.connect(
+            HostAddress("web-001", "127.0.0.1", "127.0.0.1", server.port), ready_timeout_s=30
+        )
+        engine = engine_for(connection)
+        assert engine.ping() == "26.1.5"
+        engine.start(ContainerRequest("one", "spark:1"))
+        shell = engine.shell("one")
+        assert shell.run("echo out; echo err >&2; exit 3", check=False) == Completed(3, "out\nerr\n")
+        content = os.urandom(200_000)
+        shell.put(content, "some/file")
+        assert shell.get("some/file") == content
+        with pytest.raises(CommandTimeoutError):
+            shell.run("sleep 600", timeout_s=0.5)
+        assert len(server.logins) == 1
+        connection.close()
+        with pytest.raises(ConnectError):
+            engine.ping()
+    finally:
+        servers.close()
 
 
 @pytest.mark.parametrize(
@@ -358,14 +419,12 @@ def test_engine_of_a_remote_host_is_spoken_with_through_a_command_there(fake: Fa
 )
 def test_dial_command(version: str, writable: bool, expected: str, tmp_path: Path) -> None:
     """With sudo where the login may not write to the socket; old engines without dial-stdio through nc."""
-    from provisioner.adapters.docker.engine import DIAL_COMMAND
-
     for name in ("docker", "sudo", "nc"):
         program = tmp_path / name
         program.write_text(f'#!/bin/sh\n[ "$*" = --version ] && echo "{version}" || echo "${{0##*/}} $*"\n')
         program.chmod(0o755)
-    script = DIAL_COMMAND.replace("[ -w /var/run/docker.sock ]", "true" if writable else "false")
-    assert script != DIAL_COMMAND
+    script = DIAL_COMMAND.partition("\n")[2].replace("[ -w /var/run/docker.sock ]", "true" if writable else "false")
+    assert "docker.sock ]" not in script
     answer = subprocess.run(["/bin/sh", "-c", script], env={"PATH": str(tmp_path)}, capture_output=True, text=True)
     assert answer.stdout.strip() == expected
 
@@ -496,7 +555,7 @@ def test_a_registry_login_is_in_the_requests_header_alone(engine: DockerEngine, 
 def test_the_callers_own_registry_logins_stay_at_home(
     fake: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """~/.docker/config.json is the person's; the engine is somebody else's machine."""
+    """~/.docker/config.json and ~/.netrc are the person's; the engine is somebody else's machine."""
     login = base64.b64encode(b"me:my-own-password").decode()
     (tmp_path / "config.json").write_text(
         json.dumps(
@@ -506,7 +565,9 @@ def test_the_callers_own_registry_logins_stay_at_home(
             }
         )
     )
+    (tmp_path / "netrc").write_text("default login me password my-own-password\n")
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     engine = DockerEngine(HostConnection(), fake.dial)  # type: ignore[arg-type]
     fake.pulls = [events("pull_events.jsonl"), events("pull_events.jsonl")]
     fake.images |= {"r.example.com/a:1": {"Id": "1"}, "team/a:1": {"Id": "1"}}
@@ -518,7 +579,7 @@ def test_the_callers_own_registry_logins_stay_at_home(
     everything = repr(fake.calls)
     for value in (header for call in fake.calls for header in call[3].values()):
         with contextlib.suppress(ValueError):
-            everything += repr(base64.urlsafe_b64decode(value))
+            everything += repr(base64.urlsafe_b64decode(value.removeprefix("Basic ")))
     assert "my-own-password" not in everything
     assert "X-Registry-Config" not in everything
 
@@ -539,6 +600,7 @@ def test_build_sends_the_files_and_the_arguments(engine: DockerEngine, fake: Fak
     (build,) = fake.called("POST /build")
     assert "t=provisioner%2Fspark%3A1" in build[1]
     assert "BASE_IMAGE" in build[1]
+    assert "networkmode=host" in build[1]
     with tarfile.open(fileobj=io.BytesIO(build[2])) as tar:
         sent = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
     assert sent == files
@@ -676,6 +738,14 @@ def test_run_raises_for_a_failed_command(shell: Any) -> None:
 
 def test_numbers_in_the_output_are_not_taken_for_the_process_id(shell: Any) -> None:
     assert shell.run("echo 1; echo 2").output == "1\n2\n"
+
+
+def test_a_container_without_a_shell_says_so(shell: Any, fake: FakeEngine) -> None:
+    fake.has_shell = False
+    with pytest.raises(CommandError) as caught:
+        shell.run("true")
+    assert caught.value.status == 127
+    assert caught.value.tail[0].startswith("OCI runtime exec failed")
 
 
 def test_a_command_that_outlives_its_time_is_ended_with_its_children(shell: Any, fake: FakeEngine) -> None:

@@ -50,6 +50,31 @@ def host_keys(machine: BootedMachine) -> str:
     return output(machine, "cat /etc/ssh/ssh_host_*_key.pub")
 
 
+def install_docker(machine: BootedMachine) -> None:
+    """The engine by apt, and the machine's own tree as image debian:13: no image can be pulled in a test."""
+    install = "DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --no-install-recommends"
+    output(machine, f"apt-get update && {install} docker.io docker-cli")
+    output(
+        machine,
+        "tar --create --one-file-system --directory=/ --exclude=./var/lib/docker --exclude=./var/lib/containerd "
+        "--exclude=./var/cache/apt/archives/*.deb --exclude=./usr/sbin/dockerd --exclude=./usr/bin/containerd . "
+        "| docker import - debian:13",
+    )
+
+
+def build_image(machine: BootedMachine, tag: str, dockerfile: str) -> None:
+    """`docker build` with no context but the Dockerfile."""
+    output(machine, f"docker build --tag {tag} - <<'END'\n{dockerfile}\nEND")
+
+
+PYTHON_IMAGE = """
+FROM debian:13
+RUN apt-get update && apt-get install --yes --no-install-recommends python3-pip python-is-python3 \\
+    && rm /usr/lib/python3*/EXTERNALLY-MANAGED
+"""
+"""Stands in for python:3.11-slim and its like: `python` (Debian's 3.13) and `pip` on the path, pip free to install."""
+
+
 class Traces:
     """All that machines in a folder have on this machine, by kind. Other people's machines are not in it."""
 
@@ -58,9 +83,10 @@ class Traces:
         self._key = bridge.removeprefix("br-")
         self._seen_pids: set[tuple[int, str]] = set()
         self._seen_namespaces: set[str] = set()
+        self._seen_roots: set[str] = set()
 
     def now(self) -> dict[str, list[str]]:
-        """What there is now; of processes and network namespaces also those that an earlier call saw."""
+        """What there is now, also of processes, namespaces and root folders that an earlier call saw."""
         cgroups = [path for path in Path("/sys/fs/cgroup").glob(f"**/*{self._key}*") if path.is_dir()]
         for cgroup in cgroups:
             for procs in cgroup.glob("**/cgroup.procs"):
@@ -69,7 +95,9 @@ class Traces:
                     self._seen_namespaces.add(_namespace(pid))
         self._seen_namespaces -= {_namespace(os.getpid()), ""}
         alive = {_namespace(int(path.name)) for path in Path("/proc").iterdir() if path.name.isdigit()}
-        nspawn = [str(path) for path in Path("/run/systemd/nspawn").glob("**/*") if self._key in path.name]
+        roots = [path.stat() for path in self._folder.glob("*/*/root")]
+        self._seen_roots |= {f"inode-{root.st_dev}:{root.st_ino}" for root in roots}
+        nspawn = [path.name for path in Path("/run/systemd/nspawn").glob("*/*")]
         mounts = Path("/proc/self/mounts").read_text().splitlines()
         rules = _lines("iptables-save")
         return {
@@ -80,7 +108,7 @@ class Traces:
             "rules": [line for line in rules if self._key in line],
             "routes": [line for line in _lines("ip", "route") if self._key in line],
             "mounts": [line for line in mounts if self._key in line or str(self._folder) in line],
-            "nspawn": nspawn,
+            "nspawn": [name for name in nspawn if self._key in name or name in self._seen_roots],
             "files": [str(path) for path in self._folder.glob("*")],
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import subprocess
@@ -12,15 +13,10 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from provisioner.simulator.machines import booted_host
+from provisioner.simulator.machines import booted_host, booted_tree
 from provisioner.simulator.machines.booted import BootedMachine, BootedMachines
-from tests.machine.support import Login, Traces, host_keys, output
+from tests.machine.support import PYTHON_IMAGE, Login, Traces, build_image, host_keys, install_docker, output
 
-APT = "DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet"
-DOCKERFILE = """
-FROM python:3.11-slim
-RUN test "$(head -c 1 /etc/ssl/certs/ca-certificates.crt)" && echo made > /made
-"""
 HOLDER = """
 import sys
 from pathlib import Path
@@ -131,21 +127,55 @@ def test_a_machine_that_reboots_comes_back(pair: list[BootedMachine], login: Log
     login.connect(machine.public_ip, host_keys(machine)).close()
 
 
+def test_apt_installs_a_package(pair: list[BootedMachine]) -> None:
+    output(pair[0], "apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes numactl")
+    assert output(pair[0], "numactl --physcpubind=0 --membind=0 echo bound") == "bound\n"
+
+
 def test_docker_installs_by_apt_and_runs_and_builds(pair: list[BootedMachine]) -> None:
-    machine = pair[0]
-    output(machine, f"apt-get update && {APT} docker.io && {APT} --no-install-recommends numactl")
+    machine = pair[1]
+    install_docker(machine)
     assert output(machine, "docker info --format '{{.Driver}} {{.CgroupVersion}}'") == "overlay2 2\n"
-    output(
-        machine,
-        "tar --create --one-file-system --directory=/ --exclude=./var --exclude=./usr/lib/docker . "
-        "| docker import - python:3.11-slim",
-    )
-    bind = "numactl --physcpubind=1 --membind=0"
-    assert output(machine, f"docker run --rm --cap-add SYS_NICE python:3.11-slim {bind} echo bound") == "bound\n"
-    assert machine.run_command(f"docker run --rm python:3.11-slim {bind} true", 60)[0] == 1
-    assert output(machine, "docker run --rm --privileged --net=host python:3.11-slim hostname") == "one\n"
-    output(machine, f"mkdir build && cat > build/Dockerfile <<'END'\n{DOCKERFILE}END\ndocker build --tag built build")
-    assert output(machine, "docker run --rm built cat /made") == "made\n"
+    build_image(machine, "python:3.11-slim", PYTHON_IMAGE)
+    build_image(machine, "ours", "FROM python:3.11-slim\nRUN apt-get install --yes numactl\nRUN pip install six")
+    bind = "numactl --physcpubind=0 --membind=0 python -c 'import six; print(six.__name__)'"
+    assert output(machine, f"docker run --rm --cap-add SYS_NICE ours {bind}") == "six\n"
+    assert machine.run_command(f"docker run --rm ours {bind}", 60)[0] == 1
+    assert output(machine, "docker run --rm --privileged --net=host ours hostname") == "two\n"
+
+
+def test_certificate_authorities_trusted_here_are_trusted_there(pair: list[BootedMachine]) -> None:
+    def authorities(bundle: str) -> set[str]:
+        return {"".join(found.split()) for found in re.findall(r"(?s)-----BEGIN CERT.+?-----END CERT", bundle)}
+
+    here = authorities(booted_tree.host_certificates())
+    remake = "update-ca-certificates --fresh > /dev/null 2>&1"  # as packages do
+    there = authorities(output(pair[0], f"{remake}; cat /etc/ssl/certs/ca-certificates.crt"))
+    assert here
+    assert here <= there
+
+
+def test_pip_settings_of_this_machine_go_along_without_local_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "file:///opt/simple https://index.example/simple")
+    monkeypatch.setenv("PIP_FIND_LINKS", "/opt/wheels")
+    monkeypatch.setenv("PIP_TRUSTED_HOST", "index.example")
+    settings = booted_tree.host_settings()["etc/pip.conf"].splitlines()
+    assert "extra-index-url = https://index.example/simple" in settings
+    assert "trusted-host = index.example" in settings
+    assert "cert = /etc/ssl/certs/ca-certificates.crt" in settings
+    assert not [line for line in settings if "/opt" in line]
+
+
+def test_a_tree_that_could_not_be_made_says_why_and_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(booted_tree, "PATH", str(tmp_path))
+    (tmp_path / "unshare").write_text("#!/bin/sh\necho no space left\nexit 3\n")
+    (tmp_path / "unshare").chmod(0o755)
+    with pytest.raises(RuntimeError, match=r"status 3:\nno space left"):
+        booted_tree.cached_tree()
+    assert [path.name for path in booted_host.cache_folder().iterdir()] == ["tree.lock"]
 
 
 def test_removing_the_last_machine_leaves_nothing(machines_in: MachinesIn, tmp_path: Path, login: Login) -> None:
@@ -157,7 +187,7 @@ def test_removing_the_last_machine_leaves_nothing(machines_in: MachinesIn, tmp_p
     # A process in a namespace of its own inside: what a container is.
     output(one, "unshare --net --pid --fork sleep 4323 & until pgrep -f '^sleep 4323'; do :; done")
     lively = traces.now()
-    assert all(lively[kind] for kind in ("processes", "network namespaces", "cgroups", "links", "rules", "files"))
+    assert [kind for kind in lively if not lively[kind]] == ["mounts"], lively
     assert len(lively["network namespaces"]) == 2
     assert len(lively["rules"]) == 3  # not three for each machine
     one.remove()
@@ -181,7 +211,7 @@ def test_after_a_kill_the_next_process_takes_over_and_cleans_all_up(machines_in:
     assert machine.private_ip == address
     assert output(machine, "hostname") == "held\n"
     lively = traces.now()
-    assert all(lively[kind] for kind in ("processes", "network namespaces", "cgroups", "links", "rules", "files"))
+    assert [kind for kind in lively if not lively[kind]] == ["mounts"], lively
     machines.clean()
     assert not any(traces.now().values()), traces.now()
     machines.clean()

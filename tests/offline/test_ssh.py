@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import functools
 import hashlib
 import http.client
 import http.server
+import logging
 import os
 import pty
 import re
@@ -251,6 +253,57 @@ def test_close_ends_what_runs_in_other_threads_and_is_final(connection: SshConne
         connection.run("true")
 
 
+def test_a_host_that_hangs_is_told_in_time_and_goes_on_when_it_can(
+    site: Site, server: SshServer, servers: Servers
+) -> None:
+    connection = site.connect(server, connect_timeout_s=1)
+    connection.put(b"before", "file")
+    begun, thaw = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(connection.run, "echo begun; sleep 300", timeout_s=2, on_line=lambda line: begun.set())
+        assert begun.wait(30)
+        servers.loop.call_soon_threadsafe(thaw.wait)
+        try:
+            with pytest.raises(
+                ConnectError, match="web-1 did not answer, or ended the channel, during a file transfer"
+            ):
+                connection.get("file")
+            with pytest.raises(
+                ConnectError, match="web-1 did not answer, or ended the channel, when asked for another"
+            ):
+                connection.run("true")
+            with pytest.raises(CommandTimeoutError):
+                running.result(30)
+        finally:
+            thaw.set()
+    assert connection.get("file") == b"before"
+    assert len(server.connections) == 1
+
+
+def test_a_quiet_connection_is_kept_alive(
+    site: Site, server: SshServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from provisioner.adapters.ssh import handshake
+
+    kept = threading.Event()
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "keepalive@lag.net" in record.getMessage():
+                kept.set()
+
+    listener, log = Listener(), logging.getLogger("asyncssh")
+    log.addHandler(listener)
+    caplog.set_level(logging.DEBUG, "asyncssh")
+    monkeypatch.setattr(handshake, "KEEPALIVE_S", 0.1)
+    try:
+        connection = site.connect(server)
+        assert kept.wait(30)
+    finally:
+        log.removeHandler(listener)
+    connection.close()
+
+
 def test_a_host_that_refuses_sessions_says_so(site: Site) -> None:
     server = site.server(sessions=False).start()
     with pytest.raises(ConnectError, match="web-1 refused another session"):
@@ -349,23 +402,19 @@ def test_a_host_that_stays_away_is_given_up_in_time(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("problem", "message", "retried"),
+    ("problem", "reason", "remedy", "retried"),
     [
-        (TimeoutError(), "no answer within 20 s (timeout): does the security group let TCP port 22 in", True),
-        (OSError(errno.EHOSTUNREACH, "No route to host"), "no route to the host: check the address", True),
-        (OSError(errno.ENETUNREACH, "Network is unreachable"), "no route to the host: check the address", True),
-        (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), "Connection reset by peer", True),
-        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure"), "the name web.test could not be looked up", True),
-        (
-            socket.gaierror(socket.EAI_NONAME, "Name unknown"),
-            "there is no host of that name: correct its address",
-            False,
-        ),
+        (TimeoutError(), "no answer within 20 s (timeout)", "does the security group let TCP port 22 in", True),
+        (OSError(errno.EHOSTUNREACH, "No route to host"), "no route to the host", "check the address", True),
+        (OSError(errno.ENETUNREACH, "Network is unreachable"), "no route to the host", "check the address", True),
+        (ConnectionResetError(errno.ECONNRESET, "Connection reset"), "Connection reset", "check the address", True),
+        (socket.gaierror(socket.EAI_AGAIN, "Later"), "name web.test could not be looked up", "is the network up", True),
+        (socket.gaierror(socket.EAI_NONAME, "No"), "there is no host of that name", "correct its address", False),
     ],
     ids=["timeout", "no-route", "no-network", "reset", "name-server", "no-name"],
 )
 def test_what_the_network_says_is_told_apart(
-    site: Site, monkeypatch: pytest.MonkeyPatch, problem: OSError, message: str, retried: bool
+    site: Site, monkeypatch: pytest.MonkeyPatch, problem: OSError, reason: str, remedy: str, retried: bool
 ) -> None:
     def create_connection(*arguments: object) -> None:
         raise problem
@@ -373,8 +422,9 @@ def test_what_the_network_says_is_told_apart(
     monkeypatch.setattr(socket, "create_connection", create_connection)
     with pytest.raises(ConnectError) as caught:
         site.connector().connect(HostAddress("web-1", "web.test", ""), ready_timeout_s=10)
-    assert "web-1 (root@web.test:22)" in str(caught.value)
-    assert message in str(caught.value)
+    assert "web-1 (root@web.test:22)" in caught.value.message
+    assert reason in caught.value.message
+    assert remedy in caught.value.remedy
     assert bool(site.clock.slept) == retried
 
 
@@ -515,10 +565,13 @@ class Agent:
                 sock, _ = self._listener.accept()
             except OSError:
                 return
-            with sock:
-                while head := sock.recv(4):
-                    request = sock.recv(struct.unpack(">I", head)[0], socket.MSG_WAITALL)
-                    sock.sendall(self._string(self._answer(request)))
+            threading.Thread(target=self._converse, args=(sock,), daemon=True).start()
+
+    def _converse(self, sock: socket.socket) -> None:
+        with sock, contextlib.suppress(ConnectionResetError):
+            while head := sock.recv(4):
+                request = sock.recv(struct.unpack(">I", head)[0], socket.MSG_WAITALL)
+                sock.sendall(self._string(self._answer(request)))
 
     def _answer(self, request: bytes) -> bytes:
         if request[0] == 11:  # which keys?

@@ -327,3 +327,23 @@ def test_addresses_run_out(client: Client) -> None:
         client.launch(place)
     ips = [i["VpcAttributes"]["PrivateIpAddress"]["IpAddress"][0] for i in client.instances()]
     assert sorted(ips) == ["10.0.2.1", "10.0.2.2", "10.0.2.3", "10.0.2.4"]
+    client.call("DeleteInstance", InstanceId=client.instances()[0]["InstanceId"], Force=True)
+    assert client.launch(place)
+
+
+def test_no_machine_no_instance(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When a machine cannot be had, none of the launch's instances is made."""
+    factory = client.simulator._hosting._factory
+    create, left = factory.create, [1, 2]
+
+    def fail_third(instance_id: str) -> Any:
+        if not left:
+            raise OSError("no address")
+        left.pop()
+        return create(instance_id)
+
+    monkeypatch.setattr(factory, "create", fail_third)
+    with pytest.raises(Refused, match="500 InternalError"):
+        client.launch(Amount=3)
+    assert client.instances() == []
+    assert client.simulator._hosting._machines == {}

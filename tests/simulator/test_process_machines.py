@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -247,6 +248,45 @@ def test_run_command(cloud: Client) -> None:
     assert command(cloud, "nohup sleep 300 >/dev/null 2>&1 & echo gone on", instance)["Output"] == "gone on\n"
 
 
+def test_invocations(cloud: Client) -> None:
+    """A command on several instances is summed up, and found by instance."""
+    one, two = (instance["InstanceId"] for instance in launch(cloud, Amount=2))
+    script = f'case "$MACHINE_ROOT" in *{one}*) exit 0;; *) exit 1;; esac'
+    shown = {"Type": "RunShellScript", "CommandContent": script, "ContentEncoding": "PlainText", "Name": "both"}
+    invocation = cloud.call("RunCommand", InstanceId_1=one, InstanceId_2=two, **shown)["InvokeId"]
+
+    def row() -> Any:
+        (found,) = cloud.call("DescribeInvocations", InvokeId=invocation, InstanceId=two)["Invocations"]["Invocation"]
+        return found if found["InvokeStatus"] != "Running" else None
+
+    found = until(row)
+    assert (found["CommandName"], base64.b64decode(found["CommandContent"]).decode()) == ("both", script)
+    assert {i["InstanceId"]: i["ExitCode"] for i in found["InvokeInstances"]["InvokeInstance"]} == {one: 0, two: 1}
+    results = cloud.call("DescribeInvocationResults", InvokeId=invocation, InstanceId=two)["Invocation"]
+    assert results["TotalCount"] == 1
+
+
+def test_a_machine_that_fails_says_so(cloud: Client, tmp_path: Path) -> None:
+    """What kept a machine from starting is on its console; its agent never answers."""
+    (tmp_path / "machines").write_text("in the way")
+    with pytest.raises(Refused, match="InternalError"):
+        cloud.launch()
+    (tmp_path / "machines").unlink()
+    (instance,) = cloud.launch(KeyPairName="kp", InternetMaxBandwidthOut=1)
+    until(lambda: cloud.simulator._hosting.ready(instance))
+    cloud.call("StopInstance", InstanceId=instance)
+    (tmp_path / "machines" / instance / "root" / "etc" / "hostname").unlink()
+    (tmp_path / "machines" / instance / "root" / "etc" / "hostname").mkdir()
+    cloud.call("StartInstance", InstanceId=instance)
+
+    def console() -> str:
+        answer = cloud.call("GetInstanceConsoleOutput", InstanceId=instance)
+        return base64.b64decode(answer["ConsoleOutput"]).decode()
+
+    until(lambda: "Is a directory" in console())
+    assert not cloud.simulator._hosting.ready(instance)
+
+
 def test_run_command_needs_a_running_instance(simulate: Callable[..., Client]) -> None:
     """A stopped instance is refused; one whose agent is not up yet fails as the service's does."""
     client = simulate()
@@ -283,10 +323,8 @@ def test_a_stopped_machine_is_off(cloud: Client, key: paramiko.PKey) -> None:
     pids = []
     for instance in (one, two):
         with connection(address(instance), key) as ssh:
-            run(
-                ssh,
-                "touch kept; setsid sh -c 'trap \"\" TERM HUP; echo $$ > pid; while :; do sleep 60; done' >&- 2>&- <&- &",
-            )
+            daemon = "trap '' TERM HUP; echo $$ > pid; while :; do sleep 60; done"
+            run(ssh, f"touch kept; setsid sh -c {shlex.quote(daemon)} >/dev/null 2>&1 </dev/null &")
             until(lambda ssh=ssh: run(ssh, "test -s pid")[0] == 0)
             pids.append(int(run(ssh, "cat pid")[1]))
     with connection(address(one), key) as open_one:

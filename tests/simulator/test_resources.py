@@ -46,6 +46,20 @@ def test_regions_are_apart(client: Client) -> None:
         client.call("DeleteVpc", RegionId="cn-shanghai", VpcId=vpc)
 
 
+def test_calls_without_a_region(simulate: Any) -> None:
+    """Calls that name none reach what they name, wherever it is."""
+    client = simulate()
+    client.region = "cn-shanghai"
+    network = client.network("cn-shanghai-f")
+    (instance,) = client.launch(network)
+    client.call("StopInstance", RegionId="", InstanceId=instance)
+    client.call("DeleteInstance", RegionId="", InstanceId=instance)
+    client.call("DeleteSecurityGroup", RegionId="", SecurityGroupId=network["group"])
+    client.call("DeleteVSwitch", RegionId="", VSwitchId=network["switch"])
+    client.call("DeleteVpc", RegionId="", VpcId=network["vpc"])
+    assert client.simulator.resources == []
+
+
 @pytest.mark.parametrize("prefix", ["Permissions_1_", ""])
 def test_rules(client: Client, prefix: str) -> None:
     """A rule in either form is there once, however often it is asked for, and goes when it is revoked."""
@@ -65,6 +79,46 @@ def test_rules(client: Client, prefix: str) -> None:
     assert len(rules(client, group)) == 1
     client.call("RevokeSecurityGroup", SecurityGroupId=group, **rule)
     assert rules(client, group) == []
+
+
+def test_rules_of_the_other_direction(client: Client) -> None:
+    """Outgoing rules are apart from incoming ones."""
+    group = client.network()["group"]
+    rule = {"IpProtocol": "udp", "PortRange": "53/53"}
+    client.call("AuthorizeSecurityGroup", SecurityGroupId=group, **rule, SourceCidrIp="10.0.0.0/8")
+    client.call("AuthorizeSecurityGroupEgress", SecurityGroupId=group, **rule, DestCidrIp="10.0.0.0/8")
+    for direction in ("ingress", "egress"):
+        answer = client.call("DescribeSecurityGroupAttribute", SecurityGroupId=group, Direction=direction)
+        assert [row["Direction"] for row in answer["Permissions"]["Permission"]] == [direction]
+    client.call("RevokeSecurityGroupEgress", SecurityGroupId=group, **rule, DestCidrIp="10.0.0.0/8")
+    assert [row["Direction"] for row in rules(client, group)] == ["ingress"]
+
+
+def test_groups_are_found(client: Client) -> None:
+    """By id, VPC, name and tag."""
+    network = client.network()
+    other = client.call("CreateSecurityGroup", SecurityGroupName="other", Tag_1_Key="a")["SecurityGroupId"]
+
+    def found(**params: str) -> list[str]:
+        groups = client.call("DescribeSecurityGroups", **params)["SecurityGroups"]["SecurityGroup"]
+        return [group["SecurityGroupId"] for group in groups]
+
+    assert found() == [network["group"], other]
+    assert found(VpcId=network["vpc"]) == found(SecurityGroupName="group") == [network["group"]]
+    assert found(Tag_1_Key="a") == found(SecurityGroupId=other) == found(SecurityGroupIds=f'["{other}"]') == [other]
+
+
+def test_an_instances_groups_can_be_changed(client: Client) -> None:
+    """To groups of the same VPC."""
+    network = client.network()
+    (instance,) = client.launch(network)
+    more = client.call("CreateSecurityGroup", VpcId=network["vpc"])["SecurityGroupId"]
+    elsewhere = client.call("CreateSecurityGroup")["SecurityGroupId"]
+    client.call("ModifyInstanceAttribute", InstanceId=instance, SecurityGroupIds_1=more)
+    assert client.instances()[0]["SecurityGroupIds"]["SecurityGroupId"] == [more]
+    for wrong, code in ((elsewhere, r"InvalidParameter\.Mismatch"), ("sg-none", r"InvalidSecurityGroupId\.NotFound")):
+        with pytest.raises(Refused, match=code):
+            client.call("ModifyInstanceAttribute", InstanceId=instance, SecurityGroupIds_1=wrong)
 
 
 def test_rules_revoked_by_id(client: Client) -> None:

@@ -88,6 +88,21 @@ def test_reply_lost_after_the_change(simulate: Simulate) -> None:
     assert [resource["id"] for resource in client.simulator.resources] == [made]
 
 
+def test_a_refusal_may_be_lost_too(simulate: Simulate) -> None:
+    """No answer is no answer, whatever it would have been."""
+    client = simulate(faults=[{"kind": "lost-after"}])
+    with pytest.raises(http.client.RemoteDisconnected):
+        client.call("DeleteVpc", VpcId="vpc-none")
+    assert [(call["status"], call["code"]) for call in client.simulator.calls] == [(0, "InvalidVpcId.NotFound")]
+
+
+def test_a_port_that_is_taken(simulate: Simulate) -> None:
+    """Says so at once, and leaves nothing behind."""
+    client = simulate()
+    with pytest.raises(OSError, match="in use"):
+        simulate(port=client.simulator.port)
+
+
 @pytest.mark.parametrize(
     ("fault", "status", "code"),
     [
@@ -271,12 +286,17 @@ def test_shutdown_by_request() -> None:
 
 
 def test_own_key_pair_of_the_environment(monkeypatch: pytest.MonkeyPatch, simulate: Simulate) -> None:
-    """It accepts the pair of the environment it is started in, and no other."""
+    """It accepts the pair of the environment it is started in, the fixed one, and no other."""
     monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_ID", "mine")
     monkeypatch.setenv("ALIBABA_CLOUD_ACCESS_KEY_SECRET", "secret")
     client = simulate()
     assert client.simulator.key_pair == ("mine", "secret")
     client.call("DescribeRegions")
     client.simulator.key_pair = ("simulator-access-key-id", "simulator-access-key-secret")
+    client.call("DescribeRegions")
+    client.simulator.key_pair = ("mine", "simulator-access-key-secret")
+    with pytest.raises(Refused, match="400 SignatureDoesNotMatch"):
+        client.call("DescribeRegions")
+    client.simulator.key_pair = ("theirs", "secret")
     with pytest.raises(Refused, match=r"404 InvalidAccessKeyId\.NotFound"):
         client.call("DescribeRegions")

@@ -42,11 +42,11 @@ def v3_request(signature: str = V3_SIGNATURE, key_id: str = "YourAccessKeyId", *
 
 
 def v3_gate(**options: Any) -> Gate:
-    return Gate("YourAccessKeyId", "YourAccessKeySecret", **{"now": lambda: V3_TIME, **options})
+    return Gate({"YourAccessKeyId": "YourAccessKeySecret"}, **{"now": lambda: V3_TIME, **options})
 
 
 def v1_gate() -> Gate:
-    return Gate("testid", "testsecret", now=lambda: V1_TIME)
+    return Gate({"testid": "testsecret"}, now=lambda: V1_TIME)
 
 
 def test_v3_documented_vector() -> None:

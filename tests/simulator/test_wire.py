@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -82,6 +83,12 @@ def test_addressing_fields_are_no_parameters() -> None:
     assert request.params == {"X": "1", "Empty": ""}
 
 
+def test_temporary_credentials(client: Client) -> None:
+    """A security token rides along, signed like the rest."""
+    token = {"x-acs-security-token": "token", "x-acs-accesskey-id": client.simulator.key_pair[0]}
+    assert client.send("DescribeRegions", "", {}, **token)[0] == 200
+
+
 def test_request_ids(client: Client) -> None:
     """Each answer carries an id of its own, in the body and in a header."""
     answers = [client.send("DescribeRegions", "", {}) for _ in range(2)]
@@ -120,6 +127,32 @@ def test_listens_on_loopback_only(client: Client) -> None:
     """Nobody else can reach it."""
     assert client.simulator.endpoint == f"http://127.0.0.1:{client.simulator.port}"
     assert client.simulator._http.socket.getsockname()[0] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("header", ["Origin", "Sec-Fetch-Site"])
+def test_no_web_page_may_call(client: Client, header: str) -> None:
+    """The credentials are public and commands are real: a page in the user's browser gets nowhere, signed or not."""
+    query = v1_query(client, "GET", "CreateVpc")
+    assert client.http("GET", f"/?{query}", headers={header: "cross-site"})[0] == 403
+    assert client.http("POST", "/_simulator/shutdown", headers={header: "cross-site"})[0] == 403
+    assert client.simulator.calls == []
+    assert client.http("GET", "/_simulator/health")[0] == 200
+
+
+def test_no_other_user_may_call(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel says whose connection it is: this user's, root's, and who called sudo; nobody else's."""
+    from provisioner.simulator import callers
+
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
+        accepted, peer = server.accept()
+        with accepted:
+            assert callers._owner(peer, server.getsockname()) in (os.getuid(), None)
+    monkeypatch.setattr(callers, "_owner", lambda *_: os.getuid() + 1)
+    assert client.http("GET", "/_simulator/resources")[0] == 403
+    monkeypatch.setenv("SUDO_UID", str(os.getuid() + 1))
+    assert client.http("GET", "/_simulator/resources")[0] == 200
+    monkeypatch.setattr(callers, "_owner", lambda *_: None)
+    assert client.http("GET", "/_simulator/resources")[0] == 200
 
 
 @pytest.mark.parametrize("written", ["true", "True", "TRUE"])

@@ -39,9 +39,17 @@ class Servers:
     def close(self) -> None:
         for server in self._servers:
             server.stop()
+        self.call(self._end_tasks())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(30)
         self.loop.close()
+
+    async def _end_tasks(self) -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.loop.shutdown_default_executor()
 
 
 class SshServer:
@@ -120,12 +128,16 @@ class SshServer:
         async def end() -> None:
             if self._acceptor is not None:
                 self._acceptor.close()
+                await self._acceptor.wait_closed()
             for connection in self.connections:
                 connection.abort()
+                await connection.wait_closed()
             for child in self._children:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(child.pid, signal.SIGKILL)
-            await asyncio.sleep(0)
+                child.wait()
+                for pipe in (child.stdin, child.stdout, child.stderr):
+                    pipe.close()
 
         self._servers.call(end())
 
@@ -146,16 +158,18 @@ class SshServer:
             start_new_session=True,
         )
         self._children.append(child)
-        await process.redirect(child.stdin, child.stdout, child.stderr)
+        await process.redirect(child.stdin, child.stdout, child.stderr, send_eof=False)  # stderr may end before stdout
         status = await asyncio.get_running_loop().run_in_executor(None, child.wait)
         if status < 0:
             process.exit_with_signal(signal.Signals(-status).name.removeprefix("SIG"))
+            await process.wait_closed()
             return
         # as sshd: the status at once, the end of output when nothing holds it open any more
         process.channel._send_request(b"exit-status", asyncssh.packet.UInt32(status))
         await process.stdout.drain()
         await process.stderr.drain()
         process.close()
+        await process.wait_closed()
 
 
 async def _terminal(process: asyncssh.SSHServerProcess[bytes]) -> None:

@@ -43,6 +43,19 @@ def ring_of():
         ring.close()
 
 
+@pytest.fixture
+def reducers_of(ring_of):
+    made = []
+
+    def make(size, shapes):
+        made.extend(GradientReducer(ring, shapes) for ring in ring_of(size))
+        return made[-size:]
+
+    yield make
+    for reducer in made:
+        reducer.close()
+
+
 @pytest.mark.parametrize("size", [2, 3, 5])
 @pytest.mark.parametrize("count", [1, 4, 7, 1000, 300_001])
 def test_all_reduce_is_the_mean_on_every_worker(ring_of, size, count):
@@ -63,10 +76,10 @@ def test_broadcast_gives_everybody_rank_0s_values(ring_of):
         np.testing.assert_array_equal(array, np.zeros((3, 5)))
 
 
-def test_buckets_in_any_order_are_reduced_in_theirs(ring_of):
+def test_buckets_in_any_order_are_reduced_in_theirs(reducers_of):
     """Two workers whose backward passes finish their buckets in opposite order still agree, step after step."""
     shapes = [[(3, 3), ()], [(5,), (2, 1)], [(70_000,)]]
-    reducers = [GradientReducer(ring, shapes) for ring in ring_of(2)]
+    reducers = reducers_of(2, shapes)
 
     def step(rank, number):
         for bucket in [0, 1, 2] if rank else [2, 1, 0]:
@@ -81,8 +94,8 @@ def test_buckets_in_any_order_are_reduced_in_theirs(ring_of):
             assert [mean.flat[0] for mean in means] == expected
 
 
-def test_results_are_aligned_for_tensorflow_to_take_over(ring_of):
-    reducers = [GradientReducer(ring, [[(3,), (5,)], [(7,)]]) for ring in ring_of(2)]
+def test_results_are_aligned_for_tensorflow_to_take_over(reducers_of):
+    reducers = reducers_of(2, [[(3,), (5,)], [(7,)]])
 
     def step(reducer):
         reducer.submit(0, [np.zeros(3, np.float32), np.zeros(5, np.float32)])
@@ -93,8 +106,8 @@ def test_results_are_aligned_for_tensorflow_to_take_over(ring_of):
         assert all(mean.ctypes.data % 64 == 0 for mean in means)
 
 
-def test_a_lost_worker_ends_the_wait_and_is_named(ring_of):
-    first, second, third = (GradientReducer(ring, [[(1000,)]]) for ring in ring_of(3))
+def test_a_lost_worker_ends_the_wait_and_is_named(reducers_of):
+    first, second, third = reducers_of(3, [[(1000,)]])
     waiting = futures.ThreadPoolExecutor(2)
     for reducer in (first, third):
         reducer.submit(0, [np.zeros(1000, np.float32)])
@@ -107,11 +120,13 @@ def test_a_lost_worker_ends_the_wait_and_is_named(ring_of):
     waiting.shutdown()
 
 
-def test_closing_ends_the_threads(ring_of):
-    before = threading.active_count()
-    reducers = [GradientReducer(ring, [[(4,)]]) for ring in ring_of(2)]
+def test_closing_ends_the_threads(reducers_of):
+    before = set(threading.enumerate())
+    reducers = reducers_of(2, [[(4,)]])
+    started = set(threading.enumerate()) - before
+    assert len(started) == 4, "a sender and a reducing thread each"
     for reducer in reducers:
         reducer.close()
-    for thread in [one for one in threading.enumerate() if one.name in ("all-reduce", "ring-sender")]:
+    for thread in started:
         thread.join(10)
-    assert threading.active_count() == before
+        assert not thread.is_alive()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from provisioner.adapters.docker.engine import DIAL_COMMAND, DockerEngine, dial_local
+from provisioner.adapters.docker.engine import DockerEngine, dial_local, dial_remote
 from provisioner.adapters.local import LocalConnection
 from provisioner.ports import Connection
 
@@ -13,4 +13,4 @@ def engine_for(connection: Connection) -> DockerEngine:
     """The engine of the host that the connection leads to."""
     if isinstance(connection, LocalConnection):
         return DockerEngine(connection, dial_local)
-    return DockerEngine(connection, lambda: connection.dial_command(DIAL_COMMAND))
+    return DockerEngine(connection, lambda: dial_remote(connection))

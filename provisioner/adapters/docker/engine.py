@@ -19,14 +19,16 @@ import requests.exceptions
 
 from provisioner.adapters.docker.progress import BuildProgress, PullProgress, registry_failure
 from provisioner.adapters.docker.shell import ContainerShell
-from provisioner.adapters.docker.transport import Dial, EngineClient
+from provisioner.adapters.docker.transport import REQUEST_TIMEOUT_S, Dial, EngineClient
 from provisioner.errors import HostError, ProvisionerError
 from provisioner.model import Secret
 from provisioner.ports import Connection, ContainerRequest, ContainerState, OnLine
 
 # The engine's socket belongs to root and its group; a login that is neither has sudo. An engine of the 1.x series (the
-# paper's `docker-io`) has no dial-stdio.
-DIAL_COMMAND = """s=; [ -w /var/run/docker.sock ] || s='sudo -n'
+# paper's `docker-io`) has no dial-stdio. What the login's own start-up files print comes before the marker.
+DIAL_MARKER = b"provisioner: docker follows\n"
+DIAL_COMMAND = f"""echo '{DIAL_MARKER.decode().strip()}'
+s=; [ -w /var/run/docker.sock ] || s='sudo -n'
 case "$(docker --version 2>/dev/null)" in *' version 1.'*) exec $s nc -U /var/run/docker.sock ;; esac
 exec $s docker system dial-stdio"""
 
@@ -153,6 +155,7 @@ class DockerEngine:
                 decode=True,
                 rm=True,
                 forcerm=True,
+                network_mode="host",  # as the container will run: the host's own names and routes
                 use_config_proxy=False,
             )
             for event in events:
@@ -320,6 +323,23 @@ def _context(files: Mapping[str, bytes]) -> io.BytesIO:
             tar.addfile(member, io.BytesIO(content))
     archive.seek(0)
     return archive
+
+
+def dial_remote(connection: Connection) -> Any:
+    """A socket to the engine of the host that the connection leads to."""
+    sock = connection.dial_command(DIAL_COMMAND)
+    try:
+        sock.settimeout(REQUEST_TIMEOUT_S)
+        said = b""
+        while not said.endswith(DIAL_MARKER):
+            byte = sock.recv(1)
+            if not byte:
+                raise ConnectionResetError("the command that leads to the Docker engine ended at once")
+            said += byte
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def dial_local() -> socket.socket:

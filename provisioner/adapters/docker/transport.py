@@ -26,23 +26,6 @@ class _Connection(urllib3.connection.HTTPConnection):
     def connect(self) -> None:
         self.sock = self._dial()
 
-    @property
-    def is_connected(self) -> bool:
-        """Whether the far end is still there. Asked of a kept connection, so whatever can be read is a farewell.
-
-        The inherited way polls a file descriptor, of which an SSH channel opens a pair each time.
-        """
-        if self.sock is None:
-            return False
-        self.sock.settimeout(0.0)
-        try:
-            self.sock.recv(1)
-        except (BlockingIOError, TimeoutError):
-            return True
-        except OSError:
-            return False
-        return False
-
 
 class _Pool(urllib3.connectionpool.HTTPConnectionPool):
     def __init__(self, dial: Dial) -> None:
@@ -72,8 +55,8 @@ class _Adapter(requests.adapters.HTTPAdapter):
 class EngineClient(docker.APIClient):
     """The SDK's client over a dialled connection.
 
-    It neither reads nor sends the registry logins and proxies that the caller's own ~/.docker/config.json may hold: the
-    engine is somebody else's machine.
+    It sends none of the logins and proxies that the caller's own ~/.docker/config.json and ~/.netrc may hold: the engine
+    is somebody else's machine.
     """
 
     def __init__(self, dial: Dial) -> None:

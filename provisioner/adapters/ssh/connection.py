@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from provisioner.adapters.ssh.files import RemoteFiles
 
 _STOP_S = 15
+_FAREWELL_S = 0.5  # a lost transport's thread ends a moment after its channels
 
 
 class SshConnection:
@@ -189,11 +190,16 @@ class SshConnection:
         origin = ("127.0.0.1", 0) if target else None
         for last in (False, True):
             transport = self._alive()
+            start = time.monotonic()
             try:
                 return transport.open_channel(kind, target, origin, timeout=self._answer_s)
-            except paramiko.ChannelException as error:
-                raise ConnectError(f"{self.name} refused {what}: {error.text}", advice, host=self.name) from error
             except (paramiko.SSHException, EOFError, OSError) as error:
+                answered_s = time.monotonic() - start
+                transport.join(_FAREWELL_S)
+                if transport.is_active() and answered_s < self._answer_s:
+                    # of several that are refused at once, paramiko gives one the reason and the others an SSHException
+                    reason = f": {error.text}" if isinstance(error, paramiko.ChannelException) else ""
+                    raise ConnectError(f"{self.name} refused {what}{reason}", advice, host=self.name) from error
                 if last or transport.is_active():
                     raise self._lost_error(f"when asked for {what}") from error
                 # it was lost before anything was asked of the host, so once more over a new one is safe
@@ -227,7 +233,7 @@ class SshConnection:
             raise self._lost_error(when) from error
 
     def _lost_error(self, when: str) -> ConnectError:
-        self._transport.join(0.5)  # its thread ends a moment after its channels
+        self._transport.join(_FAREWELL_S)
         again = "run the same again: what is done already is left as it is"
         if self._closed:
             return ConnectError(f"the connection to {self.name} was closed {when}", again, host=self.name)
@@ -242,7 +248,7 @@ class SshConnection:
     def _check_alive(self, channel: Channel) -> None:
         """Raises EOFError when a channel ended without a status, unless that is just a command that a signal ended."""
         if channel.exit_status < 0:
-            self._transport.join(0.5)
+            self._transport.join(_FAREWELL_S)
             if not self._transport.is_active():
                 raise EOFError
 

@@ -130,14 +130,18 @@ def _prefer(transport: paramiko.Transport, known: Sequence[str]) -> None:
         kinds |= {"rsa-sha2-512", "rsa-sha2-256"}
     options = transport.get_security_options()
     options.key_types = sorted(options.key_types, key=lambda kind: kind not in kinds)
-    options.ciphers = sorted(options.ciphers, key=lambda cipher: "gcm" not in cipher)  # twice as fast here as CTR and HMAC
+    options.ciphers = sorted(
+        options.ciphers, key=lambda cipher: "gcm" not in cipher
+    )  # twice as fast here as CTR and HMAC
 
 
 def _negotiate(transport: paramiko.Transport, host: HostAddress, timeout_s: float) -> None:
     try:
         transport.start_client(timeout=2 * timeout_s)
     except (paramiko.SSHException, EOFError, OSError) as error:
-        banner = cast(_BannerKeeper, transport.packetizer).banner
+        packets = cast(_BannerKeeper, transport.packetizer)
+        if packets.handshake_timed_out():
+            raise _too_slow(timeout_s) from error
         if transport.remote_version:
             if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
                 raise ConnectError(
@@ -149,9 +153,9 @@ def _negotiate(transport: paramiko.Transport, host: HostAddress, timeout_s: floa
                 f"the connection ended during the key exchange ({error or type(error).__name__})",
                 "look at the SSH server's log on the host",
             ) from error
-        if banner:
+        if packets.banner:
             raise ConnectError(
-                f"{describe(host)} answers {banner[0][:60]!r}, which is no SSH banner",
+                f"{describe(host)} answers {packets.banner[0][:60]!r}, which is no SSH banner",
                 f"another service listens on port {host.port}: correct ssh.port",
                 host=host.name,
             ) from error
@@ -165,9 +169,13 @@ def _negotiate(transport: paramiko.Transport, host: HostAddress, timeout_s: floa
             "sshd may refuse more connections (MaxStartups), or a firewall cuts them: look at its log on the host",
         ) from error
     if not transport.initial_kex_done:  # start_client returns without a word when its time is over
-        raise NotReadyError(
-            f"the key exchange did not end within {timeout_s:g} s", "is the host overloaded, or its network slow?"
-        )
+        raise _too_slow(timeout_s)
+
+
+def _too_slow(timeout_s: float) -> NotReadyError:
+    return NotReadyError(
+        f"the key exchange did not end within {timeout_s:g} s", "is the host overloaded, or its network slow?"
+    )
 
 
 def _check_host_key(

@@ -78,7 +78,7 @@ class BootedMachine:
         return path.read_text(errors="replace") if path.exists() else ""
 
     def _install(self, user_data: str) -> None:
-        """Its own copy of the tree (0.4 s, 220 MB), with the user data where cloud-init looks for it (NoCloud)."""
+        """Its own copy of the tree (0.5 s, 260 MB), with the user data where cloud-init looks for it (NoCloud)."""
         copying = self._folder / "copying"
         if copying.exists():
             shutil.rmtree(copying)

@@ -53,7 +53,7 @@ def end_cgroup(cgroup: Path) -> None:
             raise RuntimeError(f"killed processes in {cgroup} did not end within {ENDING_S:.0f} s")
     # Where systemd's older hierarchy is mounted too, nspawn makes the same folders in it.
     unified = mounts("cgroup2")[0]
-    for mount in [unified, *[]]:
+    for mount in [unified, *mounts("cgroup")]:
         for folder, _, _ in os.walk(mount / cgroup.relative_to(unified), topdown=False):
             os.rmdir(folder)
 
@@ -106,11 +106,8 @@ class Container:
             "--setenv=TERM=dumb",
             *(f"--setenv={key}={value}" for key, value in self._environment.items()),
         ]
-        settings = {
-            "PATH": PATH,
-            "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",  # also where this machine still has the older hierarchies
-            "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",  # Docker's bridge sets /proc/sys/net
-        }
+        # The unified hierarchy also where this machine still has the older ones: Docker needs nothing else then.
+        settings = {"PATH": PATH, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
         with self._console.open("wb") as console:
             process = self._process = subprocess.Popen(
                 ["/bin/sh", "-c", _SUPERVISE, str(self._cgroup), *command],

@@ -37,12 +37,6 @@ CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
 LOCAL_CERTIFICATES = "usr/local/share/ca-certificates"
 
 FILES = {
-    # Small: nobody reads manuals in a test machine.
-    "etc/dpkg/dpkg.cfg.d/90simulator": "path-exclude=/usr/share/doc/*\n"
-    "path-include=/usr/share/doc/*/copyright\n"
-    "path-exclude=/usr/share/man/*\n"
-    "path-exclude=/usr/share/info/*\n"
-    "path-exclude=/usr/share/locale/*\n",
     # As on the images of the cloud: root logs in with the instance's keys. Name, network and keys are put in place
     # from outside before each boot, so cloud-init has the user data left, and the host keys at first boot.
     "etc/cloud/cloud.cfg.d/99_simulator.cfg": "datasource_list: [NoCloud]\n"
@@ -64,10 +58,6 @@ REMOVED = (
     "etc/ssh/ssh_host_*",  # made anew at each machine's first boot
     "var/lib/dbus/machine-id",
     "var/lib/apt/lists/*",  # a new machine begins with apt-get update
-    "usr/share/doc/*",
-    "usr/share/man/*",
-    "usr/share/info/*",
-    "usr/share/locale/*",
     "var/log/*.log",
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import subprocess
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,6 +29,7 @@ class Hosting:
         self._machines: dict[str, Machine] = {}
         self._last: dict[str, Future[None]] = {}
         self._up: set[str] = set()
+        self._failures: dict[str, str] = {}
         self._pool = ThreadPoolExecutor(max_workers=16, thread_name_prefix="machine")
 
     def create(self, instance_id: str) -> tuple[str, str]:
@@ -63,8 +65,8 @@ class Hosting:
         return instance_id in self._up
 
     def console(self, instance_id: str) -> str:
-        """What it printed."""
-        return self._machines[instance_id].console()
+        """What it printed, and what kept it from starting, stopping or going away."""
+        return self._machines[instance_id].console() + self._failures.get(instance_id, "")
 
     def run_command(
         self,
@@ -82,7 +84,7 @@ class Hosting:
         def work() -> None:
             try:
                 exit_code, output = machine.run_command(script, timeout_s, folder=folder, user=user)
-            except (OSError, RuntimeError) as error:
+            except (OSError, RuntimeError, subprocess.SubprocessError) as error:
                 exit_code, output = 255, f"the machine failed: {error}"
             with self._lock:
                 done(exit_code, output)
@@ -104,7 +106,8 @@ class Hosting:
                 before.result()  # was handed to the pool earlier, so it runs already or is done
             try:
                 work()
-            except (OSError, RuntimeError):
+            except (OSError, RuntimeError, subprocess.SubprocessError) as error:
                 log.exception("the machine of %s failed", instance_id)
+                self._failures[instance_id] = f"the simulator's machine failed: {error}\n"
 
         self._last[instance_id] = self._pool.submit(run)

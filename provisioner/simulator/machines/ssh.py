@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import ipaddress
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+import signal
+import struct
+import termios
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import asyncssh
 
 USERS = ("root", "ecs-user")
 LAST_OUTPUT_S = 0.5
+CHUNK = 65536
 WRITING = asyncssh.FXF_WRITE | asyncssh.FXF_APPEND | asyncssh.FXF_CREAT | asyncssh.FXF_TRUNC
 
 
@@ -125,14 +131,24 @@ class Files(asyncssh.SFTPServer):
 
 
 class Sessions:
-    """Runs what clients ask for: a command, a shell, with or without a terminal."""
+    """Runs what clients ask for: a command, a shell, with or without a terminal.
+
+    A command goes on to its end when its client goes away, as under sshd.
+    """
 
     def __init__(self, root: Path, environment: Mapping[str, str]) -> None:
         self._root = root
         self._environment = dict(environment)
+        self._running: set[asyncio.Task[None]] = set()
 
     async def __call__(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         """Run one session to its end."""
+        task = asyncio.ensure_future(self._run(process))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        await asyncio.shield(task)
+
+    async def _run(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
         shell = shutil.which("bash") or "/bin/sh"
         argv = ["/bin/sh", "-c", process.command] if process.command is not None else [shell]
         environment = dict(self._environment)
@@ -141,58 +157,111 @@ class Sessions:
             status = await self._on_terminal(process, argv, {**environment, "TERM": process.term_type})
         else:
             status = await self._on_pipes(process, argv, environment)
-        if status < 0:
-            process.exit_with_signal(_signal_name(-status))
-        else:
-            process.exit(status)
-        await process.wait_closed()
+        with contextlib.suppress(OSError, asyncssh.Error):  # the client may have gone
+            if status < 0:
+                process.exit_with_signal(signal.Signals(-status).name.removeprefix("SIG"))
+            else:
+                process.exit(status)
+            await process.wait_closed()
 
     async def _on_pipes(
         self, process: asyncssh.SSHServerProcess[bytes], argv: list[str], environment: dict[str, str]
     ) -> int:
-        (stdin, to_stdin), (from_stdout, stdout), (from_stderr, stderr) = os.pipe(), os.pipe(), os.pipe()
-        try:
-            child = await asyncio.create_subprocess_exec(
-                *argv,
-                stdin=stdin,
-                stdout=stdout,
-                stderr=stderr,
-                cwd=self._root,
-                env=environment,
-                start_new_session=True,
-            )
-        finally:
-            for end in (stdin, stdout, stderr):
-                os.close(end)
-        process.set_redirect_pid(child.pid)
-        # the channel's end of file would silence the other stream, so it waits for both
-        await process.redirect(stdin=to_stdin, stdout=from_stdout, stderr=from_stderr, send_eof=False)
-        await process.stdout.drain()
-        await process.stderr.drain()
-        process.set_redirect_pid(None)
-        return await child.wait()
+        child = await asyncio.create_subprocess_exec(
+            *argv, stdin=PIPE, stdout=PIPE, stderr=PIPE, cwd=self._root, env=environment, start_new_session=True
+        )
+        stdin = cast(asyncio.StreamWriter, child.stdin)
+        stdout, stderr = cast(asyncio.StreamReader, child.stdout), cast(asyncio.StreamReader, child.stderr)
+        feeding = asyncio.ensure_future(_feed_pipe(process, stdin, child.pid))
+        await asyncio.gather(_show(stdout, process.stdout), _show(stderr, process.stderr))
+        status = await child.wait()
+        feeding.cancel()
+        return status
 
     async def _on_terminal(
         self, process: asyncssh.SSHServerProcess[bytes], argv: list[str], environment: dict[str, str]
     ) -> int:
         terminal, inner = os.openpty()
+        _set_size(terminal, process.term_size)
         try:
             child = await asyncio.create_subprocess_exec(
                 "setsid", "--ctty", *argv, stdin=inner, stdout=inner, stderr=inner, cwd=self._root, env=environment
             )
         finally:
             os.close(inner)
-        # asyncssh closes each of these when it is done with it
-        await process.redirect(stdin=os.dup(terminal), stdout=terminal, send_eof=False)
+        output = asyncio.StreamReader()
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(output), os.fdopen(terminal, "rb", 0)
+        )
+        feeding = asyncio.ensure_future(_feed_terminal(process, terminal, child.pid))
+        showing = asyncio.ensure_future(_show(output, process.stdout))
         status = await child.wait()
         # a session ends with its shell, also while something in the background still holds the terminal
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(process.stdout.drain(), LAST_OUTPUT_S)
-        await process.redirect(stdout=asyncssh.DEVNULL)
+        await asyncio.wait([showing], timeout=LAST_OUTPUT_S)
+        for task in (showing, feeding):
+            task.cancel()
+        transport.close()
         return status
 
 
-def _signal_name(number: int) -> str:
-    import signal
+async def _show(output: asyncio.StreamReader, stream: asyncssh.SSHWriter[bytes]) -> None:
+    """Pass output on until it ends; when nobody listens any more, swallow it."""
+    listening = True
+    with contextlib.suppress(OSError):  # how a terminal ends
+        while data := await output.read(CHUNK):
+            if not listening:
+                continue
+            try:
+                stream.write(data)
+                await stream.drain()
+            except (OSError, asyncssh.Error):
+                listening = False
 
-    return signal.Signals(number).name.removeprefix("SIG")
+
+async def _feed_pipe(process: asyncssh.SSHServerProcess[bytes], stdin: asyncio.StreamWriter, pid: int) -> None:
+    with contextlib.suppress(OSError):  # the command does not read on
+        async for data in _given(process, pid, None):
+            stdin.write(data)
+            await stdin.drain()
+    stdin.close()
+
+
+async def _feed_terminal(process: asyncssh.SSHServerProcess[bytes], terminal: int, pid: int) -> None:
+    async for data in _given(process, pid, terminal):
+        rest = data
+        while rest := rest[_write(terminal, rest) :]:
+            await asyncio.sleep(0.01)
+
+
+def _write(terminal: int, data: bytes) -> int:
+    try:
+        return os.write(terminal, data)
+    except BlockingIOError:
+        return 0
+
+
+async def _given(process: asyncssh.SSHServerProcess[bytes], pid: int, terminal: int | None) -> AsyncIterator[bytes]:
+    """What the client sends, until it ends; its signals and changes of the window's size go where they belong."""
+    while True:
+        try:
+            data = await process.stdin.read(CHUNK)
+        except asyncssh.TerminalSizeChanged as change:
+            if terminal is not None:
+                _set_size(terminal, change.term_size)
+            continue
+        except asyncssh.SignalReceived as received:
+            with contextlib.suppress(ProcessLookupError, AttributeError):
+                os.killpg(pid, getattr(signal, f"SIG{received.signal}"))
+            continue
+        except asyncssh.BreakReceived:
+            continue
+        except (OSError, asyncssh.Error):
+            return
+        if not data:
+            return
+        yield data
+
+
+def _set_size(terminal: int, size: tuple[int, int, int, int]) -> None:
+    width, height, pixels_wide, pixels_high = size
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", height, width, pixels_wide, pixels_high))

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from provisioner.simulator.actions import Answer, Call, action, matches
 from provisioner.simulator.errors import ApiError, invalid
-from provisioner.simulator.state.resource import Resource, second, tag_list
+from provisioner.simulator.state.resource import Resource, new_id, second, tag_list
+
+if TYPE_CHECKING:
+    from provisioner.simulator.state.catalog import Image, InstanceType
+    from provisioner.simulator.state.instance import Instance
+
+CATEGORIES = (
+    "cloud", "cloud_efficiency", "cloud_ssd", "cloud_essd", "cloud_auto", "cloud_essd_entry",
+    "cloud_regional_disk_auto",
+)  # fmt: skip
+LEAST_GIB = {"PL0": 1, "PL1": 20, "PL2": 461, "PL3": 1261}
 
 
 @dataclass
@@ -47,7 +58,7 @@ def describe_disks(call: Call) -> Answer:
 @action("DeleteDisk")
 def delete_disk(call: Call) -> Answer:
     """Remove a disk that is attached to nothing."""
-    disk = _find(call)
+    disk = call.get(call.account.disks, call.params.need("DiskId"), "InvalidDiskId.NotFound")
     if disk.instance_id:
         raise ApiError("IncorrectDiskStatus")
     call.checked()
@@ -55,11 +66,27 @@ def delete_disk(call: Call) -> Answer:
     return {}
 
 
-def _find(call: Call) -> Disk:
-    disk = call.account.disks.get(call.params.need("DiskId"))
-    if disk is None or disk.released_at is not None:
-        raise ApiError("InvalidDiskId.NotFound")
-    return disk
+def read_system_disk(call: Call, kind: InstanceType, image: Image) -> tuple[str, str, int]:
+    """The SystemDisk of a launch, checked: (category, performance level, size in GiB)."""
+    params = call.params
+    category = params.text("SystemDisk.Category", kind.disks[0])
+    if category not in CATEGORIES:
+        raise ApiError("InvalidSystemDiskCategory.ValueNotSupported")
+    if category not in kind.disks:
+        raise ApiError("InvalidDiskCategory.NotSupported")
+    level = params.text("SystemDisk.PerformanceLevel", "PL0") if category == "cloud_essd" else ""
+    if level and level not in LEAST_GIB:
+        raise invalid("SystemDisk.PerformanceLevel")
+    size = params.number(
+        "SystemDisk.Size",
+        max(40, image.size_gib),
+        least=LEAST_GIB.get(level, 20),
+        most=2048,
+        code="InvalidSystemDiskSize.ValueNotSupported",
+    )
+    if size < image.size_gib:
+        raise ApiError("InvalidSystemDiskSize.LessThanImageSize")
+    return category, level, size
 
 
 def read_data_disks(call: Call, allowed: tuple[str, ...]) -> list[dict[str, str]]:
@@ -76,6 +103,42 @@ def read_data_disks(call: Call, allowed: tuple[str, ...]) -> list[dict[str, str]
         if disk.get("DeleteWithInstance", "true").lower() not in ("true", "false"):
             raise invalid("DataDisk.DeleteWithInstance")
     return disks
+
+
+def make_disks(call: Call, instance: Instance, system: tuple[str, str, int], data: list[dict[str, str]]) -> None:
+    """The disks of a new instance, with its tags."""
+    account = call.account
+    rows = [("system", *system, True, call.params.text("SystemDisk.DiskName"))]
+    rows += [
+        (
+            "data",
+            disk.get("Category", "cloud_essd"),
+            disk.get("PerformanceLevel", "PL0"),
+            int(disk["Size"]),
+            disk.get("DeleteWithInstance", "true").lower() == "true",
+            disk.get("DiskName", ""),
+        )
+        for disk in data
+    ]
+    for index, (kind, category, level, size, delete, name) in enumerate(rows):
+        disk = Disk(
+            id=new_id("d"),
+            serial=account.next_serial(),
+            region=instance.region,
+            name=name,
+            created=call.now,
+            tags=dict(instance.tags),
+            zone=instance.zone,
+            type=kind,
+            category=category,
+            performance_level=level,
+            size_gib=size,
+            delete_with_instance=delete,
+            device=f"/dev/xvd{'abcdefghijklmnopqrstuvwxyz'[index]}",
+            instance_id=instance.id,
+            image_id=instance.image_id if kind == "system" else "",
+        )
+        account.disks[disk.id] = disk
 
 
 def _status(disk: Disk) -> str:

@@ -69,12 +69,17 @@ def modify_instance_attribute(call: Call) -> Answer:
     instance = _one(call)
     params = call.params
     protection = params.flag("DeletionProtection", instance.deletion_protection)
+    groups = params.numbered("SecurityGroupIds")
+    for item in groups:
+        group = call.get(call.account.security_groups, item, "InvalidSecurityGroupId.NotFound")
+        if group.vpc_id != instance.vpc_id:
+            raise ApiError("InvalidParameter.Mismatch", "The group and the instance are in different VPCs.")
     call.checked()
     instance.deletion_protection = protection
     instance.name = params.text("InstanceName", instance.name)
     instance.description = params.text("Description", instance.description)
     instance.hostname = params.text("HostName", instance.hostname)
-    instance.security_group_ids = params.numbered("SecurityGroupIds") or instance.security_group_ids
+    instance.security_group_ids = groups or instance.security_group_ids
     return {}
 
 

@@ -52,6 +52,7 @@ def import_key_pair(call: Call) -> Answer:
 def delete_key_pairs(call: Call) -> Answer:
     """Remove pairs that no instance has; a name that is not there is fine."""
     account = call.account
+    call.params.need("RegionId")
     call.params.need("KeyPairNames")
     names = call.params.json_list("KeyPairNames", code="InvalidKeyPairNames.ValueNotSupported") or []
     used = {instance.key_pair for instance in account.instances.values() if account.lingers(instance, call.now)}

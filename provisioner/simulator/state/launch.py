@@ -6,21 +6,18 @@ import base64
 import binascii
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from provisioner.simulator.actions import Answer, Call, action
-from provisioner.simulator.errors import ApiError, invalid, missing
+from provisioner.simulator.errors import ApiError, missing
 from provisioner.simulator.state.account import LEAST_BALANCE
-from provisioner.simulator.state.catalog import SPOT_SHARE, Image, InstanceType
-from provisioner.simulator.state.disk import Disk, read_data_disks
+from provisioner.simulator.state.catalog import Image, InstanceType
+from provisioner.simulator.state.disk import make_disks, read_data_disks, read_system_disk
 from provisioner.simulator.state.instance import Instance
+from provisioner.simulator.state.offers import SPOT_SHARE
 from provisioner.simulator.state.resource import new_id
 from provisioner.simulator.state.vswitch import VSwitch
 
-CATEGORIES = (
-    "cloud", "cloud_efficiency", "cloud_ssd", "cloud_essd", "cloud_auto", "cloud_essd_entry",
-    "cloud_regional_disk_auto",
-)  # fmt: skip
-LEAST_GIB = {"PL0": 1, "PL1": 20, "PL2": 461, "PL3": 1261}
 SPOT_STRATEGIES = ("NoSpot", "SpotWithPriceLimit", "SpotAsPriceGo")
 MAX_USER_DATA = 32 * 1024
 
@@ -65,91 +62,106 @@ def create_instance(call: Call) -> Answer:
 
 
 def _launch(call: Call, amount: int, least: int) -> list[Instance]:
+    """Check everything; then make between `least` and `amount` instances."""
     params = call.params
     params.need("RegionId")
     image = _image(call)
     kind = _type(call, image)
     place = _place(call, kind)
-    disk = _system_disk(call, kind, image)
+    switch = place.switch
+    system_disk = read_system_disk(call, kind, image)
     data_disks = read_data_disks(call, kind.disks)
-    key_pair = _key_pair(call)
     names = _names(params.text("InstanceName"), amount, params.flag("UniqueSuffix"), "InvalidInstanceName.Malformed")
     hosts = _host_names(call, amount)
-    bandwidth = params.number(
-        "InternetMaxBandwidthOut", 0, least=0, most=100, code="InvalidInternetMaxBandwidthOut.Malformed"
-    )
-    charge_by = params.text("InternetChargeType", "PayByTraffic")
-    if charge_by not in ("PayByTraffic", "PayByBandwidth"):
-        raise ApiError("InvalidInternetChargeType.ValueNotSupported")
-    user_data = _user_data(call)
+    spot_strategy, spot_price_limit, spot_interruption = _spot(call, kind)
+    common: dict[str, Any] = {
+        "region": call.region,
+        "created": call.now,
+        "zone": place.zone,
+        "instance_type": kind.id,
+        "image_id": image.id,
+        "vpc_id": switch.vpc_id if switch else "",
+        "vswitch_id": switch.id if switch else "",
+        "security_group_ids": place.group_ids,
+        "key_pair": _key_pair(call),
+        "bandwidth_mbps": params.number(
+            "InternetMaxBandwidthOut", 0, least=0, most=100, code="InvalidInternetMaxBandwidthOut.Malformed"
+        ),
+        "charge_by": _charge_by(call),
+        "user_data": _user_data(call),
+        "deletion_protection": params.flag("DeletionProtection"),
+        "auto_release_at": auto_release(call, "AutoReleaseTime"),
+        "spot_strategy": spot_strategy,
+        "spot_price_limit": spot_price_limit,
+        "spot_interruption": spot_interruption,
+        "ram_role": params.text("RamRoleName"),
+        "threads_per_core": params.number(
+            "CpuOptions.ThreadsPerCore", kind.threads_per_core, least=1, most=kind.threads_per_core
+        ),
+        "cores": params.number("CpuOptions.Core", kind.vcpus // kind.threads_per_core, least=1, most=kind.vcpus),
+        "description": params.text("Description"),
+    }
     tags = params.tags()
-    auto_release_at = auto_release(call, "AutoReleaseTime")
-    spot = _spot(call, kind)
-    threads = params.number("CpuOptions.ThreadsPerCore", kind.threads_per_core, least=1, most=kind.threads_per_core)
-    cores = params.number("CpuOptions.Core", kind.vcpus // kind.threads_per_core, least=1, most=kind.vcpus)
-    protected = params.flag("DeletionProtection")
     _limits(call, kind, amount)
     amount = _stock(call, kind, place, amount, least)
-    private_ips = [""] * amount
-    if place.switch and params.text("PrivateIpAddress"):
-        private_ips = [place.switch.free_address(call.account, params.text("PrivateIpAddress"))]
-        if amount > 1:
-            raise ApiError("InvalidParameter.Conflict")
-    if place.switch and place.switch.free_count(call.account) < amount:
-        raise ApiError("InvalidVSwitchId.IpInvalid")
+    _check_addresses(call, switch, amount)
     call.checked()
 
     call.faults.sell(place.zone, kind.id, amount)
     made = []
-    for index in range(amount):
-        instance_id = new_id("i")
-        machine_ip, own_ip = call.account.hosting.create(instance_id)
-        private_ip = own_ip or private_ips[index]
-        if not private_ip:
-            serial = call.account.serial
-            private_ip = (
-                place.switch.free_address(call.account) if place.switch else f"10.{serial >> 8}.{serial % 256}.1"
-            )
+    for instance_id, (machine_ip, own_ip), name, host in zip(*_machines(call, amount), names, hosts, strict=False):
+        serial = call.account.next_serial()
         instance = Instance(
+            **common,
             id=instance_id,
-            serial=call.account.next_serial(),
-            region=call.region,
-            name=names[index] or instance_id,
-            created=call.now,
+            serial=serial,
+            name=name or instance_id,
+            hostname=host or f"iZ{instance_id[2:]}Z",
             tags=dict(tags),
-            zone=place.zone,
-            instance_type=kind.id,
-            image_id=image.id,
-            hostname=hosts[index] or f"iZ{instance_id[2:]}Z",
-            vpc_id=place.switch.vpc_id if place.switch else "",
-            vswitch_id=place.switch.id if place.switch else "",
-            security_group_ids=place.group_ids,
-            key_pair=key_pair,
-            private_ip=private_ip,
-            public_ip=machine_ip if bandwidth else "",
             machine_ip=machine_ip,
-            bandwidth_mbps=bandwidth,
-            charge_by=charge_by,
-            user_data=user_data,
-            deletion_protection=protected,
-            auto_release_at=auto_release_at,
-            spot_strategy=spot[0],
-            spot_price_limit=spot[1],
-            spot_interruption=spot[2],
-            ram_role=params.text("RamRoleName"),
-            threads_per_core=threads,
-            cores=cores,
-            description=params.text("Description"),
+            public_ip=machine_ip if common["bandwidth_mbps"] else "",
+            private_ip=own_ip or params.text("PrivateIpAddress") or _private_address(call, switch, serial),
         )
         call.account.instances[instance.id] = instance
-        _make_disks(call, instance, disk, data_disks)
+        make_disks(call, instance, system_disk, data_disks)
         made.append(instance)
     return made
 
 
-def _classic_address(call: Call) -> str:
-    serial = call.account.serial
-    return f"10.{serial >> 8 & 255}.{serial & 255}.1"
+def _machines(call: Call, amount: int) -> tuple[list[str], list[tuple[str, str]]]:
+    """Ids for new instances, and the addresses of the machines set aside for them: all, or none."""
+    hosting = call.account.hosting
+    ids = [new_id("i") for _ in range(amount)]
+    addresses: list[tuple[str, str]] = []
+    try:
+        for instance_id in ids:
+            addresses.append(hosting.create(instance_id))  # noqa: PERF401  (what was made must be known on failure)
+    except Exception:
+        for instance_id in ids[: len(addresses)]:
+            hosting.remove(instance_id)
+        raise
+    return ids, addresses
+
+
+def _check_addresses(call: Call, switch: VSwitch | None, amount: int) -> None:
+    wanted = call.params.text("PrivateIpAddress")
+    if wanted and (amount > 1 or switch is None):
+        raise ApiError("InvalidParameter.Conflict", "PrivateIpAddress is for one instance in a VSwitch.")
+    if switch and wanted:
+        switch.check_address(call.account, wanted)
+    elif switch and switch.free_count(call.account) < amount:
+        raise ApiError("InvalidVSwitchId.IpInvalid")
+
+
+def _private_address(call: Call, switch: VSwitch | None, serial: int) -> str:
+    return switch.free_address(call.account) if switch else f"10.{serial >> 8 & 255}.{serial & 255}.1"
+
+
+def _charge_by(call: Call) -> str:
+    charge_by = call.params.text("InternetChargeType", "PayByTraffic")
+    if charge_by not in ("PayByTraffic", "PayByBandwidth"):
+        raise ApiError("InvalidInternetChargeType.ValueNotSupported")
+    return charge_by
 
 
 def _image(call: Call) -> Image:
@@ -208,29 +220,6 @@ def _place(call: Call, kind: InstanceType) -> Place:
         raise ApiError("InvalidInstanceType.ZoneNotSupported")
     in_stock = [name for name in selling if call.faults.stock(name, kind.id) != 0]
     return Place((in_stock or selling)[0], switch, group_ids)
-
-
-def _system_disk(call: Call, kind: InstanceType, image: Image) -> tuple[str, str, int]:
-    """(category, performance level, size in GiB)."""
-    params = call.params
-    category = params.text("SystemDisk.Category", kind.disks[0])
-    if category not in CATEGORIES:
-        raise ApiError("InvalidSystemDiskCategory.ValueNotSupported")
-    if category not in kind.disks:
-        raise ApiError("InvalidDiskCategory.NotSupported")
-    level = params.text("SystemDisk.PerformanceLevel", "PL0") if category == "cloud_essd" else ""
-    if level and level not in LEAST_GIB:
-        raise invalid("SystemDisk.PerformanceLevel")
-    size = params.number(
-        "SystemDisk.Size",
-        max(40, image.size_gib),
-        least=LEAST_GIB.get(level, 20),
-        most=2048,
-        code="InvalidSystemDiskSize.ValueNotSupported",
-    )
-    if size < image.size_gib:
-        raise ApiError("InvalidSystemDiskSize.LessThanImageSize")
-    return category, level, size
 
 
 def _key_pair(call: Call) -> str:
@@ -327,38 +316,3 @@ def _stock(call: Call, kind: InstanceType, place: Place, amount: int, least: int
     if left is not None and left < least:
         raise ApiError("OperationDenied.NoStock")
     return amount if left is None else min(amount, left)
-
-
-def _make_disks(call: Call, instance: Instance, system: tuple[str, str, int], data: list[dict[str, str]]) -> None:
-    account = call.account
-    rows = [("system", *system, True, call.params.text("SystemDisk.DiskName"))]
-    rows += [
-        (
-            "data",
-            disk.get("Category", "cloud_essd"),
-            disk.get("PerformanceLevel", "PL0"),
-            int(disk["Size"]),
-            disk.get("DeleteWithInstance", "true").lower() == "true",
-            disk.get("DiskName", ""),
-        )
-        for disk in data
-    ]
-    for index, (kind, category, level, size, delete, name) in enumerate(rows):
-        disk = Disk(
-            id=new_id("d"),
-            serial=account.next_serial(),
-            region=instance.region,
-            name=name,
-            created=call.now,
-            tags=dict(instance.tags),
-            zone=instance.zone,
-            type=kind,
-            category=category,
-            performance_level=level,
-            size_gib=size,
-            delete_with_instance=delete,
-            device=f"/dev/xvd{'abcdefghijklmnopqrstuvwxyz'[index]}",
-            instance_id=instance.id,
-            image_id=instance.image_id if kind == "system" else "",
-        )
-        account.disks[disk.id] = disk

@@ -182,9 +182,19 @@ def authorize_security_group_egress(call: Call) -> Answer:
 @action("RevokeSecurityGroup", idempotent=True)
 def revoke_security_group(call: Call) -> Answer:
     """Take rules away, by what they say or by their ids. One that is not there is fine."""
+    return _revoke(call, "ingress")
+
+
+@action("RevokeSecurityGroupEgress", idempotent=True)
+def revoke_security_group_egress(call: Call) -> Answer:
+    """Take rules for outgoing traffic away."""
+    return _revoke(call, "egress")
+
+
+def _revoke(call: Call, direction: str) -> Answer:
     group = _group(call)
     ids = call.params.numbered("SecurityGroupRuleId")
-    gone = [] if ids else [_read_rule(call, rule, "ingress") for rule in _given_rules(call)]
+    gone = [] if ids else [_read_rule(call, rule, direction) for rule in _given_rules(call)]
     call.checked()
     group.rules = [
         rule

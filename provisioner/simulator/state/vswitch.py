@@ -31,20 +31,21 @@ class VSwitch(Resource):
         """Pending or Available."""
         return "Available" if now >= self.available_at else "Pending"
 
-    def free_address(self, account: Account, wanted: str = "") -> str:
-        """An address that no instance has: the wanted one, or the first."""
-        taken = {instance.private_ip for instance in account.instances.values() if instance.vswitch_id == self.id}
+    def check_address(self, account: Account, wanted: str) -> None:
+        """Raise unless an address may be given to an instance."""
+        try:
+            inside = ip_address(wanted) in ip_network(self.cidr)
+        except ValueError:
+            inside = False
+        if not inside:
+            raise ApiError("InvalidPrivateIpAddress.Malformed")
+        if wanted in self._taken(account):
+            raise ApiError("InvalidPrivateIpAddress.Duplicated")
+
+    def free_address(self, account: Account) -> str:
+        """The first address that no instance has."""
+        taken = self._taken(account)
         network = ip_network(self.cidr)
-        if wanted:
-            try:
-                inside = ip_address(wanted) in network
-            except ValueError:
-                inside = False
-            if not inside:
-                raise ApiError("InvalidPrivateIpAddress.Malformed")
-            if wanted in taken:
-                raise ApiError("InvalidPrivateIpAddress.Duplicated")
-            return wanted
         for index in range(1, network.num_addresses - RESERVED + 1):
             if str(network[index]) not in taken:
                 return str(network[index])
@@ -52,8 +53,15 @@ class VSwitch(Resource):
 
     def free_count(self, account: Account) -> int:
         """How many addresses are left."""
-        taken = sum(instance.vswitch_id == self.id for instance in account.instances.values())
-        return ip_network(self.cidr).num_addresses - RESERVED - taken
+        return ip_network(self.cidr).num_addresses - RESERVED - len(self._taken(account))
+
+    def _taken(self, account: Account) -> set[str]:
+        now = account.clock()
+        return {
+            instance.private_ip
+            for instance in account.instances.values()
+            if instance.vswitch_id == self.id and account.lingers(instance, now)
+        }
 
 
 @action("CreateVSwitch", versions=(VPC, ECS), idempotent=True)

@@ -1,0 +1,335 @@
+"""The deployment's folder: what is written stays, whatever happens, and nobody else reads it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from provisioner.adapters.store import FolderStore, list_deployments, state_root
+from provisioner.errors import LockedError, StateError, UsageError
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBtZ"
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    return tmp_path / "provisioner"
+
+
+@pytest.fixture
+def store() -> FolderStore:
+    return FolderStore.open("demo", create=True)
+
+
+def reopened() -> FolderStore:
+    return FolderStore.open("demo", create=False)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_state_is_where_the_desktop_standard_says(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert state_root() == root
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.setenv("HOME", "/home/me")
+    assert state_root() == Path("/home/me/.local/state/provisioner")
+
+
+def test_values_outlive_the_process(store: FolderStore) -> None:
+    store.set("hosts", [{"name": "a", "port": 22}])
+    store.set("hosts", [{"name": "b", "port": 22}])
+    assert reopened().get("hosts") == [{"name": "b", "port": 22}]
+    assert reopened().get("nothing") is None
+    assert reopened().get("nothing", 3) == 3
+
+
+def test_a_value_given_out_is_a_copy(store: FolderStore) -> None:
+    given = {"ids": ["a"]}
+    store.set("made", given)
+    given["ids"].append("b")
+    store.get("made")["ids"].append("c")
+    assert store.get("made") == {"ids": ["a"]}
+
+
+def test_only_the_owner_may_look(store: FolderStore, root: Path) -> None:
+    os.chmod(root / "demo", 0o755)
+    FolderStore.open("demo", create=True)
+    store.secret("spark")
+    store.write("rendered/host/run.sh", "x")
+    store.append("events.jsonl", "{}")
+    assert mode(root / "demo") == mode(root / "demo/secrets") == mode(root / "demo/rendered/host") == 0o700
+    for name in ("state.json", "secrets/spark", "rendered/host/run.sh", "events.jsonl"):
+        assert mode(root / "demo" / name) == 0o600
+
+
+def test_deployments_are_listed_and_removed(store: FolderStore, root: Path) -> None:
+    FolderStore.open("other", create=True)
+    (root / "not-one").mkdir()
+    assert list_deployments() == ["demo", "other"]
+    (root / ".removed-demo-cut-off-earlier").mkdir()
+    with store.lock():
+        store.remove()
+    assert list_deployments() == ["other"]
+    assert sorted(os.listdir(root)) == ["not-one", "other"]
+
+
+def test_a_deployment_that_does_not_exist_is_told_from_those_that_do(store: FolderStore) -> None:
+    with pytest.raises(StateError, match="there is no deployment called demmo: deployments on this machine: demo"):
+        FolderStore.open("demmo", create=False)
+
+
+@pytest.mark.parametrize("name", ["../demo", "", "a/b", "Demo", ".", "-x"])
+def test_names_that_could_lead_elsewhere_are_refused(name: str) -> None:
+    with pytest.raises(UsageError):
+        FolderStore.open(name, create=True)
+
+
+@pytest.mark.parametrize("name", ["../x", "/tmp/x", "a/../../x"])
+def test_files_stay_inside_of_the_folder(store: FolderStore, name: str) -> None:
+    for act in (lambda: store.write(name, ""), lambda: store.append(name, ""), lambda: store.secret(f"../{name}")):
+        with pytest.raises(StateError, match="outside"):
+            act()
+
+
+# ------------------------------------------------------------------------------------------------- intents
+
+
+def test_a_token_stays_the_same_until_its_call_is_resolved(store: FolderStore) -> None:
+    token = store.intend("vpc")
+    assert token.isascii()
+    assert len(token) <= 64
+    assert store.intend("vpc") == reopened().intend("vpc") == token
+    assert reopened().unresolved() == ["vpc"]
+    store.record("vpc", ["vpc-1"])
+    assert reopened().unresolved() == []
+    assert store.intend("vpc") != token
+
+
+def test_an_abandoned_token_is_never_used_again(store: FolderStore) -> None:
+    token = store.intend("instances")
+    store.intend("vpc")
+    store.abandon("instances")
+    assert reopened().unresolved() == ["vpc"]
+    assert store.intend("instances") != token
+    store.abandon("never-intended")
+
+
+def test_a_record_without_an_intent_is_a_mistake(store: FolderStore) -> None:
+    with pytest.raises(StateError, match="without having announced it"):
+        store.record("vpc", ["vpc-1"])
+
+
+def test_threads_lose_nothing(store: FolderStore) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        tokens = list(pool.map(lambda i: store.intend(f"step-{i % 10}"), range(40)))
+        list(pool.map(lambda i: store.set(f"key-{i}", i), range(20)))
+        list(pool.map(lambda i: store.append("events.jsonl", f"{i}" * 2000), range(20)))
+        secrets = list(pool.map(lambda i: store.secret("spark"), range(20)))
+    assert tokens == tokens[:10] * 4
+    assert [reopened().get(f"key-{i}") for i in range(20)] == list(range(20))
+    lines = (store.folder / "events.jsonl").read_text().splitlines()
+    assert sorted(lines) == sorted(f"{i}" * 2000 for i in range(20))
+    assert len(set(secrets)) == 1
+
+
+KILLED_AT_EACH_LINE = """
+import os, signal, sys
+from provisioner.adapters import atomic, store as module
+from provisioner.adapters.store import FolderStore
+
+def dies_at(line):
+    left = line
+    def trace(frame, event, argument):
+        nonlocal left
+        if frame.f_code.co_filename not in (atomic.__file__, module.__file__):
+            return None
+        if event == "line":
+            left -= 1
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return trace
+    sys.settrace(trace)
+
+line, killed = 0, 0
+FolderStore.open("demo", create=True).set("before", "kept")
+while True:
+    line += 1
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        store = FolderStore.open("demo", create=False)
+        dies_at(line)
+        token = store.intend(f"step-{line}")
+        os.write(writing, token.encode())
+        store.record(f"step-{line}", ["id-1", "id-2"])
+        os.write(writing, b" recorded")
+        os._exit(0)
+    os.close(writing)
+    said = os.read(reading, 1000) + os.read(reading, 1000)
+    os.close(reading)
+    status = os.waitpid(child, 0)[1]
+    store = FolderStore.open("demo", create=False)
+    assert store.get("before") == "kept"
+    open_token = store.intend(f"step-{line}")
+    if b"recorded" in said:
+        assert open_token != said.split()[0].decode(), "what was recorded is resolved"
+    store.abandon(f"step-{line}")
+    assert all(name == "state.json" or name.endswith(".tmp") for name in os.listdir(store.folder))
+    if status == 0:
+        break
+    assert status == signal.SIGKILL
+    killed += 1
+print(killed)
+"""
+
+
+def test_a_kill_between_any_two_lines_leaves_a_whole_state() -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED_AT_EACH_LINE], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert int(done.stdout) > 40
+
+
+ENDLESS = """
+import itertools
+from provisioner.adapters.store import FolderStore
+store = FolderStore.open("demo", create=True)
+for i in itertools.count():
+    print("intend", i, store.intend(f"step-{i}"), flush=True)
+    store.record(f"step-{i}", [f"id-{i}"])
+    print("record", i, flush=True)
+"""
+
+
+@pytest.mark.parametrize("after", [1, 2, 7, 20, 33])
+def test_a_kill_at_any_time_loses_no_token(after: int) -> None:
+    """What a call returned was on the disk before."""
+    with subprocess.Popen([sys.executable, "-c", ENDLESS], stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        said = [child.stdout.readline().split() for _ in range(after)]
+        child.kill()
+        said += [line.split() for line in child.stdout if line.endswith("\n")]
+    store = reopened()
+    intended = {words[1]: words[2] for words in said if words[0] == "intend"}
+    recorded = {words[1] for words in said if words[0] == "record"}
+    unresolved = store.unresolved()
+    for step, token in intended.items():
+        if step in recorded:
+            assert f"step-{step}" not in unresolved
+        elif f"step-{step}" in unresolved:
+            assert store.intend(f"step-{step}") == token
+    assert len(unresolved) <= 1
+
+
+# ------------------------------------------------------------------------------------------------- damage
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "state.json is damaged: Expecting"),
+        ("[]", "it is JSON, but not a deployment's state"),
+        ('{"format": 1, "values": {}, "intents": {"vpc": "t"}}', "it is JSON, but not a deployment's state"),
+        ('{"format": 99}', "written by a newer provisioner: update this one"),
+        ("\udcff", "is damaged"),
+    ],
+)
+def test_a_damaged_state_says_what_to_do(store: FolderStore, content: str, message: str) -> None:
+    (store.folder / "state.json").write_bytes(content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(StateError, match=message) as caught:
+        reopened()
+    assert "newer" in message or "provisioner sweep" in caught.value.remedy
+
+
+def test_a_disk_that_takes_no_more_is_a_state_error_and_the_old_state_stays(store: FolderStore) -> None:
+    store.set("key", "old")
+    (store.folder / "file").write_text("in the way of a folder")
+    with pytest.raises(StateError, match=r"cannot be used: (Not a directory|File exists)"):
+        store.write("file/below", "x")
+    (store.folder / f".state.json.{os.getpid()}.tmp").mkdir()
+    with pytest.raises(StateError, match="cannot be used: Is a directory: check its owner and mode and the free space"):
+        store.set("key", "new")
+    assert store.get("key") == reopened().get("key") == "old"
+
+
+# ------------------------------------------------------------------------------------------------- files
+
+
+def test_a_secret_is_random_stays_the_same_and_does_not_show_itself(store: FolderStore) -> None:
+    secret = store.secret("spark")
+    assert len(secret.reveal()) >= 40
+    assert secret == reopened().secret("spark")
+    assert secret != store.secret("other")
+    assert secret.reveal() not in repr(secret) + json.dumps(store.get("everything", []))
+
+
+def test_written_files_are_whole_and_have_their_mode(store: FolderStore) -> None:
+    path = store.write("results/run.json", '{"é": 1}', mode=0o644)
+    assert path == store.folder / "results" / "run.json"
+    assert path.read_text(encoding="utf-8") == '{"é": 1}'
+    assert mode(path) == 0o644
+    assert store.write("results/run.json", b"\0\1").read_bytes() == b"\0\1"
+    assert os.listdir(store.folder / "results") == ["run.json"]
+
+
+def test_a_line_that_a_kill_tore_spoils_no_other(store: FolderStore) -> None:
+    store.append("events.jsonl", '{"n": 1}')
+    with (store.folder / "events.jsonl").open("a") as file:
+        file.write('{"n": 2, "te')
+    store.append("events.jsonl", '{"n": 3}')
+    assert (store.folder / "events.jsonl").read_text() == '{"n": 1}\n{"n": 2, "te\n{"n": 3}\n'
+
+
+def test_host_keys_take_the_place_of_older_ones(store: FolderStore) -> None:
+    store.add_host_keys("10.0.0.1", 22, [f"{KEY}1 root@a", f"{KEY}2"])
+    store.add_host_keys("10.0.0.2", 2222, [f"{KEY}3"])
+    store.add_host_keys("10.0.0.1", 22, [f"{KEY}4"])
+    assert store.known_hosts == store.folder / "known_hosts"
+    assert store.known_hosts.read_text() == f"[10.0.0.2]:2222 {KEY}3\n10.0.0.1 {KEY}4\n"
+
+
+# ------------------------------------------------------------------------------------------------- the lock
+
+HOLDER = """
+import sys
+from provisioner.adapters.store import FolderStore
+sys.argv[:] = ["/usr/bin/provisioner", "up", "inventory.yaml"]
+store = FolderStore.open("demo", create=True)
+with store.lock():
+    store.set("by", "the holder")
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_second_run_is_kept_out_and_told_by_whom_until_the_first_is_gone(store: FolderStore) -> None:
+    with subprocess.Popen([sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"held\n"
+        with pytest.raises(LockedError) as caught, store.lock():
+            pass
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    assert f"deployment demo is in use by `provisioner up inventory.yaml` (pid {child.pid}) since 20" in str(
+        caught.value
+    )
+    with store.lock():
+        assert store.get("by") == "the holder", "what the other run wrote is not lost"
+        store.set("mine", 1)
+    assert reopened().get("by") == "the holder"
+
+
+def test_the_lock_is_for_one_at_a_time_in_one_process_too(store: FolderStore) -> None:
+    with store.lock(), pytest.raises(LockedError, match=f"pid {os.getpid()}"), reopened().lock():
+        pass
+    with reopened().lock():
+        pass

@@ -1,0 +1,293 @@
+"""RunInstances: candidates, tokens, drift and waiting, against a cloud in memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from provisioner import steps
+from provisioner.errors import (
+    CloudRefusedError,
+    CloudUnavailableError,
+    DeadlineError,
+    DriftError,
+    NoCapacityError,
+)
+from provisioner.model import InstanceRequest
+from provisioner.step import ABSENT, Presence
+from provisioner.steps.instances import RUNNING_DEADLINE_S, InstancesStep
+from tests.support.cloud import Killed
+from tests.support.deployments import Bench, spec
+
+TYPES = ["ecs.hfc7.xlarge", "ecs.hfg7.xlarge"]
+ZONES = ["cn-hangzhou-i", "cn-hangzhou-k"]
+
+
+def bench(**cloud: Any) -> Bench:
+    return Bench(spec(cloud={"instance_types": TYPES, "zones": ZONES, **cloud}))
+
+
+def step(made: Bench) -> InstancesStep:
+    found = [each for _, each in steps.plan(made.deployment).steps() if isinstance(each, InstancesStep)]
+    return found[0]
+
+
+def up(made: Bench) -> InstancesStep:
+    """The network, then the instances."""
+    runner = made.cloud_runner()
+    runner.up()
+    return next(each for _, each in runner.plan.steps() if isinstance(each, InstancesStep))
+
+
+def requests(made: Bench) -> list[InstanceRequest]:
+    return [args[0] for args in made.cloud.called("run_instances")]
+
+
+def tokens(made: Bench) -> list[str]:
+    return [args[2] for args in made.cloud.called("run_instances")]
+
+
+# ------------------------------------------------------------------------------------------------ one call
+
+
+@pytest.mark.parametrize("count", [1, 3, 100])
+def test_one_call_makes_all_of_them(count: int) -> None:
+    made = bench(count=count)
+    up(made)
+    (request,) = requests(made)
+    assert list(request.names) == [f"demo-{number:03d}" for number in range(1, count + 1)]
+    assert made.cloud.count()["instance"] == count
+
+
+def test_the_request_says_what_the_inventory_says() -> None:
+    made = bench(
+        spot={"price_limit_per_hour": 1.5},
+        auto_release_hours=2,
+        internet_bandwidth_mbps=7,
+        deletion_protection=True,
+        ram_role="role",
+        user_data="#!/bin/sh\n",
+        system_disk={"size_gib": 200},
+        image_id="m-123",
+    )
+    up(made)
+    (request,) = requests(made)
+    assert request.instance_type == "ecs.hfc7.xlarge"
+    assert request.zone == "cn-hangzhou-i"
+    assert request.image_id == "m-123"
+    assert request.system_disk.size_gib == 200
+    assert request.spot is not None
+    assert request.spot.price_limit_per_hour == 1.5
+    assert (request.auto_release_at - made.clock.now()).total_seconds() == pytest.approx(7200, abs=120)  # type: ignore[operator]
+    assert (request.internet_bandwidth_mbps, request.deletion_protection) == (7, True)
+    assert (request.ram_role, request.user_data) == ("role", "#!/bin/sh\n")
+    ids = {resource.kind: resource.id for resource in made.cloud.resources.values()}
+    assert request.vswitch_id == ids["vswitch"]
+    assert request.security_group_id == ids["security-group"]
+    assert request.key_pair == ids["key-pair"]
+
+
+def test_no_release_time_when_it_is_switched_off() -> None:
+    made = bench(auto_release_hours=None)
+    up(made)
+    assert requests(made)[0].auto_release_at is None
+    (warning,) = step(made).describe().warnings
+    assert "auto_release_hours is off" in warning
+
+
+def test_the_hosts_addresses_are_known_afterwards() -> None:
+    made = bench(count=2)
+    up(made)
+    address = made.deployment.address("demo-002")
+    assert address.address.startswith("198.51.100.")
+    assert address.private.startswith("172.16.0.")
+    assert made.cloud.machines[address.instance_id].name == "demo-002"
+    assert made.store.get("price") == {"per_hour": 5.0, "currency": "CNY"}
+
+
+# ------------------------------------------------------------------------------------------------ candidates
+
+
+def test_every_zone_of_a_type_before_the_next_type_with_a_new_token_each() -> None:
+    made = bench()
+    made.cloud.sold_out = {("ecs.hfc7.xlarge", "*"), ("ecs.hfg7.xlarge", "cn-hangzhou-i")}
+    up(made)
+    tried = [(request.instance_type, request.zone) for request in requests(made)]
+    assert tried == [
+        ("ecs.hfc7.xlarge", "cn-hangzhou-i"),
+        ("ecs.hfc7.xlarge", "cn-hangzhou-k"),
+        ("ecs.hfg7.xlarge", "cn-hangzhou-i"),
+        ("ecs.hfg7.xlarge", "cn-hangzhou-k"),
+    ]
+    assert len(set(tokens(made))) == 4
+    assert made.cloud.count()["vswitch"] == 2
+    assert any("trying the next candidate" in line for line in made.told)
+
+
+def test_the_instances_vswitch_is_the_one_in_their_zone() -> None:
+    made = bench()
+    made.cloud.sold_out = {("*", "cn-hangzhou-i")}
+    up(made)
+    request = requests(made)[-1]
+    assert made.cloud.resources[request.vswitch_id].zone == request.zone == "cn-hangzhou-k"
+
+
+def test_without_any_capacity_all_that_was_tried_is_said() -> None:
+    made = bench()
+    made.cloud.sold_out = {("*", "*")}
+    with pytest.raises(NoCapacityError, match="none of the 4 candidates") as caught:
+        up(made)
+    for name in (*TYPES, *ZONES):
+        assert name in caught.value.message
+    assert "zones" in caught.value.remedy
+    assert made.cloud.count()["instance"] == 0
+    assert made.store.unresolved() == []
+
+
+def test_a_refusal_is_not_tried_elsewhere() -> None:
+    made = bench()
+    made.cloud.failures["run_instances"] = [CloudRefusedError("not enough balance", "top up")]
+    with pytest.raises(CloudRefusedError, match="balance"):
+        up(made)
+    assert len(requests(made)) == 1
+    assert made.store.unresolved() == []
+
+
+# ------------------------------------------------------------------------------------------------ resuming
+
+
+def test_after_a_lost_reply_the_very_same_request_goes_out_with_the_same_token() -> None:
+    """Although by now it is later, the image is a newer one, and another zone is in stock."""
+    made = bench(zones="auto")
+    made.cloud.lost["run_instances"] = [CloudUnavailableError("no reply")]
+    made.cloud.hidden = 4  # listed only after a while
+    with pytest.raises(CloudUnavailableError):
+        up(made)
+    made.cloud.first_zones = ["cn-hangzhou-k"]
+    made.cloud.hidden = 0
+    again = made.again()
+    again.clock.advance(3600)
+    up(again)
+    first, second = requests(made)
+    assert first == second
+    assert len(set(tokens(made))) == 1
+    assert made.cloud.count()["instance"] == 1
+
+
+def test_after_a_refusal_the_next_up_begins_anew() -> None:
+    made = bench()
+    made.cloud.failures["run_instances"] = [CloudRefusedError("quota")]
+    with pytest.raises(CloudRefusedError):
+        up(made)
+    up(made.again())
+    assert len(set(tokens(made))) == 2
+    assert made.cloud.count()["instance"] == 1
+
+
+def test_what_was_made_and_not_recorded_is_found_by_its_tags() -> None:
+    made = bench(count=2)
+    made.cloud.lost["run_instances"] = [Killed()]
+    with pytest.raises(Killed):
+        up(made)
+    again = made.again()
+    up(again)
+    assert len(requests(made)) == 1
+    assert made.cloud.count()["instance"] == 2
+    assert again.store.unresolved() == []
+    assert again.deployment.address("demo-002").address
+
+
+# ------------------------------------------------------------------------------------------------ looking
+
+
+def test_absent_until_all_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = bench(count=2)
+    assert step(made).check() == ABSENT
+    made.cloud.polls_until_running = 2
+    up(made)
+    assert step(made).check().presence is Presence.PRESENT
+    first = next(iter(made.cloud.machines))
+    made.cloud.change(first, public_ip="")
+    assert step(made).check().presence is Presence.ABSENT
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"instance_type": "ecs.g7.large"}, r"instance-\d+ is a ecs\.g7\.large, the inventory asks for ecs\.hfc7"),
+        ({"state": "Stopped"}, "stopped: demo-001"),
+        ({"name": "renamed"}, "1 of the instances are missing: demo-001"),
+    ],
+    ids=["another type", "stopped", "missing"],
+)
+def test_drift_is_told_and_nothing_changed(change: dict[str, str], message: str) -> None:
+    made = bench(count=2)
+    up(made)
+    first = next(i for i, machine in made.cloud.machines.items() if machine.name == "demo-001")
+    made.cloud.change(first, **change)
+    calls = len(made.cloud.called("run_instances"))
+    with pytest.raises(DriftError, match=message) as caught:
+        up(made.again())
+    assert "provisioner down demo" in caught.value.remedy
+    assert len(made.cloud.called("run_instances")) == calls
+
+
+def test_a_changed_inventory_is_drift_too() -> None:
+    made = bench()
+    up(made)
+    with pytest.raises(DriftError, match=r"asks for ecs\.hfg7\.xlarge"):
+        up(made.again(cloud={"instance_types": ["ecs.hfg7.xlarge"], "zones": ZONES}))
+
+
+def test_instances_that_never_run_are_a_deadline_missed() -> None:
+    made = bench()
+    made.cloud.polls_until_running = 10**9
+    with pytest.raises(DeadlineError, match="not running after 600 s: instance-.* Pending") as caught:
+        up(made)
+    assert "provisioner down demo" in caught.value.remedy
+    assert made.clock.monotonic() <= RUNNING_DEADLINE_S + 60
+    assert any("waiting for 1 of 1 instances: Pending" in line for line in made.told)
+
+
+def test_the_short_stop_between_pending_and_starting_is_no_drift() -> None:
+    """RunInstances' instances show Stopped for a moment before they start."""
+    made = bench()
+    made.cloud.polls_until_running = 10**9
+    looks = []
+
+    def pass_by(_: float) -> None:
+        looks.append(1)
+        (only,) = made.cloud.machines
+        states = {1: {"state": "Stopped"}, 3: {"state": "Running", "public_ip": "198.51.100.1"}}
+        made.cloud.change(only, **states.get(len(looks), {}))
+
+    made.clock.on_sleep = pass_by
+    up(made)
+    assert len(looks) == 3
+
+
+# ------------------------------------------------------------------------------------------------ down
+
+
+def test_disks_and_addresses_go_too() -> None:
+    made = bench(count=2)
+    up(made)
+    made.cloud.add("disk", made.deployment.tags)
+    made.cloud.add("eip", made.deployment.tags)
+    step(made).undo()
+    assert not {"instance", "disk", "eip"} & set(made.cloud.count())
+    assert made.store.get("hosts") == []
+
+
+# ------------------------------------------------------------------------------------------------ plan
+
+
+def test_the_plan_shows_each_instance_and_the_price_of_forgetting() -> None:
+    made = bench(count=2, auto_release_hours=2, spot={})
+    description = step(made).describe()
+    assert description.title == "Create 2 instances of ecs.hfc7.xlarge, released by itself after 2 h"
+    assert [resource.name for resource in description.resources] == ["demo-001", "demo-002"]
+    assert description.resources[0].attributes["spot"] == "at the market price"
+    assert description.resources[0].attributes["instance_types"] == TYPES
+    assert made.cloud.calls == []

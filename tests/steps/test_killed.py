@@ -1,0 +1,121 @@
+"""`up` and `down` killed at every instant at which something changes, here or in the cloud.
+
+The process dies before and after each write to the state folder and each changing call; then a new one begins. Whatever
+the instant, the end is the same as without it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+
+from provisioner.errors import ProvisionerError
+from tests.support.cloud import FakeCloud, Killed
+from tests.support.deployments import Bench, spec
+
+ONE_OF_EACH = {"vpc": 1, "vswitch": 1, "security-group": 1, "key-pair": 1, "instance": 2}
+LAGS = [0, 3]
+"""For how many looks the cloud's lists do not show what was just made."""
+
+
+numbers = itertools.count(1)
+
+
+def bench(hidden: int = 0, *, first_zone_sold_out: bool = False) -> Bench:
+    """A deployment of its own, in a cloud of its own."""
+    cloud = FakeCloud()
+    cloud.hidden = hidden
+    cloud.sold_out = {("*", "cn-hangzhou-j")} if first_zone_sold_out else set()
+    types = ["ecs.hfc7.xlarge", "ecs.hfg7.xlarge"]
+    return Bench(spec(name=f"demo-{next(numbers)}", cloud={"instance_types": types, "count": 2}), cloud=cloud)
+
+
+def instants(made: Bench, action: Callable[[Bench], None]) -> range:
+    """The instants of an undisturbed run, which this is."""
+    made.light(None)
+    action(made)
+    return range(1, made.cloud.fuse.crossed + 1)
+
+
+def up(made: Bench) -> None:
+    made.cloud_runner().up()
+
+
+def down(made: Bench) -> None:
+    made.cloud_runner().down()
+
+
+def killed(made: Bench, action: Callable[[Bench], None], at: int) -> None:
+    made.light(at)
+    with pytest.raises(Killed):
+        action(made)
+
+
+def test_there_are_many_such_instants() -> None:
+    """Two for each call that changes something (four parts of the network, a rule, instances, a command, and their
+    removal), and two for each write."""
+    made = bench()
+    assert len(instants(made, up)) > 40
+    assert len(instants(made, down)) >= 10
+
+
+@pytest.mark.parametrize("hidden", LAGS)
+def test_up_again_makes_none_twice(hidden: int) -> None:
+    for at in instants(bench(), up):
+        made = bench(hidden)
+        killed(made, up, at)
+        again = made.again()
+        up(again)
+        assert made.cloud.count() == ONE_OF_EACH, f"killed at {at}"
+        assert again.store.unresolved() == [], f"killed at {at}"
+        assert again.cloud_runner().up().changed == 0, f"killed at {at}"
+
+
+@pytest.mark.parametrize("hidden", LAGS)
+def test_down_after_a_killed_up_forgets_nothing(hidden: int) -> None:
+    for at in instants(bench(), up):
+        made = bench(hidden)
+        killed(made, up, at)
+        down(made.again())
+        assert made.cloud.count() == {}, f"killed at {at}"
+
+
+def test_up_again_after_the_first_zone_was_sold_out() -> None:
+    """The VSwitch in the zone that had no stock stays, and is one."""
+    for at in instants(bench(first_zone_sold_out=True), up):
+        made = bench(first_zone_sold_out=True)
+        killed(made, up, at)
+        up(made.again())
+        assert made.cloud.count() == {**ONE_OF_EACH, "vswitch": 2}, f"killed at {at}"
+
+
+def test_down_again_leaves_nothing() -> None:
+    made = bench()
+    up(made)
+    for at in instants(made, down):
+        made = bench()
+        up(made)
+        killed(made, down, at)
+        down(made.again())
+        assert made.cloud.count() == {}, f"killed at {at}"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_killed_again_and_again(seed: int) -> None:
+    """Up to three deaths in a row, at instants that differ for each seed."""
+    made = bench(hidden=seed % 3)
+    for death in range(3):
+        made.light(1 + (seed * 7 + death * 11) % 60)
+        try:
+            up(made)
+        except Killed:
+            made = made.again()
+        except ProvisionerError as error:
+            raise AssertionError(f"death {death} of seed {seed}") from error
+    made.light(None)
+    up(made)
+    assert made.cloud.count() == ONE_OF_EACH
+    down(made.again())
+    assert made.cloud.count() == {}

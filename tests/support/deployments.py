@@ -1,0 +1,128 @@
+"""Deployments whose outside is made of fakes; the state folder alone is real."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from provisioner import inventory
+from provisioner.adapters.store import FolderStore
+from provisioner.deployment import Deployment, Outside
+from provisioner.model import Spec
+from provisioner.runner import Event, Runner
+from provisioner.step import Phase, Plan, Step
+from tests.support.clock import FakeClock
+from tests.support.cloud import FakeCloud, Fuse
+from tests.support.hosts import FakeConnector, FakeHost
+
+CALLER = "203.0.113.7/32"
+PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl demo"
+
+
+def spec(text: str = "", **sections: Any) -> Spec:
+    """An inventory: one hfc7 on the simulator without Docker, unless its sections say otherwise."""
+    import yaml
+
+    given = {"name": "demo", "provider": "simulator", "runtime": "host", **sections, **(yaml.safe_load(text) or {})}
+    return inventory.parse(yaml.safe_dump(given), "demo.yaml")
+
+
+class FusedStore(FolderStore):
+    """The real folder; the process can die before and after each of its writes."""
+
+    fuse = Fuse()
+
+    def set(self, key: str, value: Any) -> None:
+        self.fuse.cross()
+        super().set(key, value)
+        self.fuse.cross()
+
+    def intend(self, step: str) -> str:
+        self.fuse.cross()
+        token = super().intend(step)
+        self.fuse.cross()
+        return token
+
+    def record(self, step: str, ids: Sequence[str]) -> None:
+        self.fuse.cross()
+        super().record(step, ids)
+        self.fuse.cross()
+
+    def abandon(self, step: str) -> None:
+        self.fuse.cross()
+        super().abandon(step)
+        self.fuse.cross()
+
+
+class Bench:
+    """One deployment on a workbench: its fakes, what was told, and how to begin again as a new process would.
+
+    Attributes:
+        caller: where SSH is let in from.
+        told: progress lines.
+        events: what the runner emitted.
+    """
+
+    def __init__(self, spec: Spec, *hosts: FakeHost, cloud: FakeCloud | None = None, run_id: str = "r1") -> None:
+        self.spec = spec
+        self.cloud = cloud if cloud is not None else FakeCloud()
+        self.clock = FakeClock()
+        self.connector = FakeConnector(*hosts)
+        self.caller: tuple[str, ...] = (CALLER,)
+        self.told: list[str] = []
+        self.events: list[Event] = []
+        self.store = FusedStore.open(spec.name, create=True)
+        self.store.fuse = self.cloud.fuse
+        if self.store.get("run_id") is None:
+            self.store.set("run_id", run_id)
+        self.deployment = Deployment(spec, self.outside())
+
+    def outside(self) -> Outside:
+        return Outside(
+            store=self.store,
+            clock=self.clock,
+            connector=self.connector,
+            cloud=self.cloud if self.spec.creates_instances else None,
+            progress=self.told.append,
+            caller_cidrs=lambda: self.caller,
+            public_key=lambda: PUBLIC_KEY,
+        )
+
+    def again(self, **changes: Any) -> Bench:
+        """A new process: everything in memory is gone; the cloud, the hosts and the folder are as they are.
+        `changes` are sections of the inventory that differ now."""
+        self.cloud.fuse = Fuse()
+        new_spec = self.spec if not changes else spec(**{**self.spec.model_dump(exclude_unset=True), **changes})
+        bench = Bench(new_spec, *self.connector.hosts.values(), cloud=self.cloud)
+        bench.caller = self.caller
+        return bench
+
+    def light(self, at: int | None) -> None:
+        """Let the process die at the `at`-th crossing from here."""
+        fuse = Fuse(at)
+        self.cloud.fuse = fuse
+        self.store.fuse = fuse
+
+    def runner(self, *steps: Step | Phase) -> Runner:
+        """A runner of phases, of steps as one phase, or of the whole plan."""
+        from provisioner import steps as all_steps
+
+        if not steps:
+            plan = all_steps.plan(self.deployment)
+        elif isinstance(steps[0], Phase):
+            plan = Plan(self.spec.name, steps)  # type: ignore[arg-type]
+        else:
+            plan = Plan(self.spec.name, (Phase("only", steps),))  # type: ignore[arg-type]
+        return Runner(self.deployment, plan, self.events.append)
+
+    def cloud_runner(self) -> Runner:
+        """A runner of the phases that the cloud alone has part in."""
+        from provisioner import steps as all_steps
+
+        phases = all_steps.plan(self.deployment).phases
+        chosen = tuple(phase for phase in phases if phase.name in ("network", "instances"))
+        return Runner(self.deployment, Plan(self.spec.name, chosen), self.events.append)
+
+    def emitted(self, kind: str) -> list[str]:
+        """The step names of the events of a kind."""
+        return [event.step for event in self.events if event.kind == kind]
