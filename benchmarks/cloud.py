@@ -60,7 +60,9 @@ def measure(count: int, endpoint: str) -> tuple[int, float, int, float]:
 def main() -> int:
     """Print the table; 1 when a bound is broken."""
     broken = False
-    print("| pace | instances | calls up | bound | seconds up | calls down | seconds down |\n|---|---|---|---|---|---|---|")
+    print(
+        "| pace | instances | calls up | bound | seconds up | calls down | seconds down |\n|---|---|---|---|---|---|---|"
+    )
     for pace in (0.0, 1.0):
         with tempfile.TemporaryDirectory() as folder:
             os.environ["XDG_STATE_HOME"] = f"{folder}/state"

@@ -48,6 +48,7 @@ class Deployment:
     removed: list[Resource] = field(default_factory=list)
     _connections: dict[str, Connection] = field(default_factory=dict)
     _facts: dict[str, HostFacts] = field(default_factory=dict)
+    _engines: dict[str, Engine] = field(default_factory=dict)
     _shells: dict[str, Shell] = field(default_factory=dict)
     _locks: dict[str, threading.Lock] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -205,7 +206,11 @@ class Deployment:
         """The Docker engine of a host, through its connection."""
         if self.ports.engine is None:
             raise StateError("no Docker engine is wired into this run")
-        return self.ports.engine(self.connection(host))
+        connection = self.connection(host)
+        with self._lock:
+            if host not in self._engines:
+                self._engines[host] = self.ports.engine(connection)
+            return self._engines[host]
 
     @property
     def container(self) -> str:
@@ -271,6 +276,7 @@ class Deployment:
         with self._lock:
             connections = list(self._connections.values())
             self._connections.clear()
+            self._engines.clear()
             self._shells.clear()
         for connection in connections:
             connection.close()

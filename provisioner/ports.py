@@ -292,8 +292,17 @@ class Engine(Protocol):
         """The id of a local image, or None when it is not there."""
         ...
 
-    def pull(self, tag: str, *, mirror: str | None, on_progress: OnLine) -> str:
-        """Pull a tag, shown by layer; its digest. Raises HostError: unknown tag, registry unreachable, no space."""
+    def free_gib(self) -> float:
+        """The free space on the disk that the engine keeps its images on, in GiB."""
+        ...
+
+    def pull(
+        self, tag: str, *, mirror: str | None, on_progress: OnLine, login: tuple[str, Secret] | None = None
+    ) -> str:
+        """Pull a tag, shown by layer; its digest. `login` is a user name and password for the registry.
+
+        Raises HostError: unknown tag, registry unreachable, access denied, no space.
+        """
         ...
 
     def build(self, tag: str, files: Mapping[str, bytes], *, arguments: Mapping[str, str], on_progress: OnLine) -> str:

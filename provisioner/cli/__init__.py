@@ -7,39 +7,46 @@ from __future__ import annotations
 
 import signal
 import sys
+import traceback
 from types import FrameType
 from typing import NoReturn
 
-from provisioner.errors import HostError, PartialFailureError, ProvisionerError
+from provisioner.errors import HostError, InterruptedRun, PartialFailureError, ProvisionerError
 
 
 def main() -> NoReturn:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong usage or inventory, 130 interrupted."""
-    from provisioner.cli.app import app
-
     # Cancelling a CI job sends SIGTERM; it deserves the same care as Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
+        from provisioner.cli.app import app
+
         app()
-    except ProvisionerError as error:
+    except (Exception, KeyboardInterrupt) as error:
         if "--debug" in sys.argv:
-            raise
-        report_error(error)
-        sys.exit(error.exit_code)
-    except Exception as error:
-        if "--debug" in sys.argv:
-            raise
-        what = f"{type(error).__name__}: {error}"
-        print(
-            f"provisioner: a mistake in this program, please report it: {what}: `provisioner --debug …` shows where",
-            file=sys.stderr,
-        )
-        sys.exit(1)
+            traceback.print_exc()
+        else:
+            report_error(_told(error))
+        sys.exit(_told(error).exit_code)
     sys.exit(0)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
+
+
+def _told(error: BaseException) -> ProvisionerError:
+    """Any error as one of ours."""
+    if isinstance(error, ProvisionerError):
+        return error
+    if isinstance(error, KeyboardInterrupt):
+        return InterruptedRun("interrupted")
+    if isinstance(error, OSError) and error.filename:
+        return ProvisionerError(f"{error.filename} cannot be used: {error.strerror}", "check the path and its owner")
+    what = f"{type(error).__name__}: {error}"
+    return ProvisionerError(
+        f"a mistake in this program, please report it: {what}", "`provisioner --debug …` shows where"
+    )
 
 
 def report_error(error: ProvisionerError) -> None:

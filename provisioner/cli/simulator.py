@@ -41,37 +41,41 @@ def serve(
 
 @command(simulator)
 def status() -> None:
-    """Say whether the simulator of `provider: simulator` runs, and where."""
-    from provisioner.cli.wiring import simulator_folder
+    """Say whether the simulators of `provider: simulator` run, and where."""
     from provisioner.simulator import background
 
-    found = background.status(simulator_folder())
-    if found is None:
-        print("no simulator is running")
-    else:
+    running = [found for folder in _folders() if (found := background.status(folder))]
+    for found in running:
         print(f"simulator at {found.endpoint}, pid {found.pid}, machines: {found.machines}")
+    if not running:
+        print("no simulator is running")
 
 
 @command(simulator)
 def stop() -> None:
-    """Stop it; its machines end with it."""
-    from provisioner.cli.wiring import simulator_folder
+    """Stop them; their machines end with them."""
     from provisioner.simulator import background
 
-    print("stopped" if background.stop(simulator_folder()) else "no simulator was running")
+    stopped = [background.stop(folder) for folder in _folders()]
+    print("stopped" if any(stopped) else "no simulator was running")
 
 
 @command(simulator)
 def clean() -> None:
-    """Stop it, end what a killed one left (processes, booted machines), and delete its folder."""
-    from provisioner.cli.wiring import simulator_folder
+    """Stop them, end what killed ones left (processes, booted machines), and delete their folders."""
     from provisioner.errors import ProvisionerError
     from provisioner.simulator import background
 
-    folder = simulator_folder()
-    try:
-        background.clean(folder)
-    except RuntimeError as error:
-        what = f"could not clean up {folder}: {error}"
-        raise ProvisionerError(what, "try again, as the user who started it") from None
-    print(f"nothing is left of the simulator in {folder}")
+    for folder in _folders():
+        try:
+            background.clean(folder)
+        except RuntimeError as error:
+            what = f"could not clean up {folder}: {error}"
+            raise ProvisionerError(what, "try again, as the user who started it") from None
+        print(f"nothing is left of the simulator in {folder}")
+
+
+def _folders() -> list[Path]:
+    from provisioner.cli.wiring import simulator_folder
+
+    return [simulator_folder(machines) for machines in ("process", "booted")]

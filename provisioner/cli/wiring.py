@@ -149,7 +149,9 @@ def _endpoint(spec: Spec, store: FolderStore | None) -> str | None:
         from provisioner.simulator import background
 
         try:
-            endpoint = background.start(simulator_folder())
+            # Docker needs a machine of its own to be installed on; Spark and TensorFlow are content with a process.
+            machines = "booted" if spec.runtime == "docker" else "process"
+            endpoint = background.start(simulator_folder(machines), machines=machines)
         except RuntimeError as error:
             what = f"the simulator did not start: {error}"
             raise StateError(what, "`provisioner simulator clean` clears the way for a new one") from None
@@ -167,11 +169,11 @@ def cloud_of_region(region: str, progress: Callable[[str], None]) -> EcsCloud:
     return cloud(Spec(name="any", provider=provider, cloud=CloudSpec(region=region)), None, progress)
 
 
-def simulator_folder() -> Path:
-    """Where the simulator that this user's commands share keeps its pid, log and machines."""
+def simulator_folder(machines: str) -> Path:
+    """Where the simulator that this user's commands share keeps its pid, log and machines; one for each kind."""
     from provisioner.adapters.store import state_root
 
-    return state_root() / ".simulator"
+    return state_root() / f".simulator-{machines}"
 
 
 def caller_cidrs(spec: Spec, store: FolderStore) -> tuple[str, ...]:

@@ -6,12 +6,11 @@ import os
 import re
 import shlex
 from hashlib import sha256
-from typing import Protocol, cast
 
 from provisioner.deployment import Deployment
 from provisioner.errors import HostError, UsageError
 from provisioner.model import ImageSpec, Secret
-from provisioner.ports import ContainerRequest, ContainerState, Engine, OnLine
+from provisioner.ports import ContainerRequest, ContainerState, Engine
 from provisioner.render import data_folder
 from provisioner.step import ABSENT, Description, Finding, Presence
 
@@ -20,20 +19,6 @@ NEEDS_GIB = {"spark": 6.0, "zoo-release": 6.0, "zoo-nightly": 60.0}
 
 PULL_NEEDS_GIB = 10.0
 """The paper's image is about 3 GiB packed; pulling holds it packed and unpacked."""
-
-
-class PullingEngine(Engine, Protocol):
-    """What pulling needs of an engine beyond ports.Engine."""
-
-    def free_gib(self) -> float:
-        """The free space on the disk that the engine keeps its images on, in GiB."""
-        ...
-
-    def pull(
-        self, tag: str, *, mirror: str | None, on_progress: OnLine, login: tuple[str, Secret] | None = None
-    ) -> str:
-        """As ports.Engine.pull, with a user name and password for the registry."""
-        ...
 
 
 class _ImageUser:
@@ -112,7 +97,7 @@ class ImageStep(_ImageUser):
 
     def apply(self) -> None:
         """Pull, or build after pulling the base images; the digest goes into the deployment's folder."""
-        engine = cast(PullingEngine, self.deployment.engine(self._host))
+        engine = self.deployment.engine(self._host)
         image = self.image
         needs = image.needs_gib or (NEEDS_GIB[image.build] if image.build else PULL_NEEDS_GIB)
         free = engine.free_gib()
@@ -130,13 +115,13 @@ class ImageStep(_ImageUser):
     def undo(self) -> None:
         """Never called: images stay, they are the host's."""
 
-    def _pull(self, engine: PullingEngine, tag: str) -> str:
+    def _pull(self, engine: Engine, tag: str) -> str:
         mirror = self.image.registry_mirror
         # The login is for the registry of image.pull, or the mirror's: no other registry gets to see it.
         login = self._login() if mirror or tag == self.image.pull else None
         return engine.pull(tag, mirror=mirror, on_progress=self._tell, login=login)
 
-    def _build(self, engine: PullingEngine) -> str:
+    def _build(self, engine: Engine) -> str:
         # Pulled beforehand, since the engine's own pull in a build knows neither mirror nor login, and shows nothing.
         for name, base in self._arguments().items():
             if name.endswith("_IMAGE") and engine.image_id(base) is None:

@@ -34,10 +34,12 @@ class Layout:
         self.docker = deployment.spec.runtime == "docker"
         home = deployment.spec.spark.home or (deployment.container_image.spark_home if self.docker else None)
         # Spark out of the Python package index is wherever that package is; the scripts ask on the spot.
-        self.spark_home = home or PACKAGED_SPARK_HOME
-        self.conf = f"{home}/conf" if home else f"{self.work}/conf"
-        self.bin = f"{home}/bin" if home else f"{self.work}/bin"
-        self.events = "/var/log/spark/spark-events" if home else f"{self.work}/spark-events"
+        self.spark_home = shlex.quote(home) if home else PACKAGED_SPARK_HOME
+        # An image's Spark is ours to configure where it looks by itself; one that a host has already stays as it is.
+        self.in_place = bool(home) and self.docker
+        self.conf = f"{home}/conf" if self.in_place else f"{self.work}/conf"
+        self.bin = f"{home}/bin" if self.in_place else f"{self.work}/bin"
+        self.events = "/var/log/spark/spark-events" if self.in_place else f"{self.work}/spark-events"
         self.master_log = f"{self.work}/logs/master.log"
         self.worker_log = f"{self.work}/logs/workers.log"
         self.master_pids = f"{self.work}/master.pid"
@@ -62,13 +64,15 @@ class Layout:
 
     def environment(self) -> list[tuple[str, str]]:
         """What Spark's processes on this host have to know, beyond the paper's exports."""
-        if self.by_hostname:
+        if self.by_hostname and self.in_place:
             return []
-        try:
-            address = self.deployment.address(self.host).private
-        except ProvisionerError:
-            address = self.host
-        found = [("SPARK_LOCAL_IP", address), ("SPARK_PUBLIC_DNS", address)]
+        found: list[tuple[str, str]] = []
+        if not self.by_hostname:
+            try:
+                address = self.deployment.address(self.host).private
+            except ProvisionerError:
+                address = self.host
+            found += [("SPARK_LOCAL_IP", address), ("SPARK_PUBLIC_DNS", address)]
         if not self.docker:
             found += [("PATH", f'{shlex.quote(self.work + "/venv/bin")}:"$PATH"')]
         return [

@@ -59,7 +59,8 @@ class WorkloadStep:
         shell = self.deployment.shell(self._host)
         source = self.deployment.spec.workload.source
         if source:
-            look = f"git -C {shlex.quote(self._sample())} rev-parse --verify -q HEAD {shlex.quote(source.ref)}"
+            commit = shlex.quote(f"{source.ref}^{{commit}}")
+            look = f"git -C {shlex.quote(self._sample())} rev-parse HEAD {commit} 2>/dev/null"
             lines = shell.run(look, check=False).output.split()
             return PRESENT if len(lines) == 2 and lines[0] == lines[1] else ABSENT
         names = " ".join(shlex.quote(path) for path in self._files())
@@ -149,13 +150,15 @@ class TrainStep:
             "spark_home": layout.spark_home,
             "driver_memory": spark.driver_memory,
             "executor_memory": spark.executor_memory,
-            "settings": " ".join(f"--conf {key}={value}" for key, value in spark.submit_settings.items()),
+            "settings": " ".join(
+                f"--conf {shlex.quote(f'{key}={value}')}" for key, value in spark.submit_settings.items()
+            ),
         }
         if work.source:
             text = render(
                 "spark/run-sample.sh",
                 **{name: value for name, value in common.items() if name not in ("environment", "work_folder")},
-                sample_folder=f"{sample_root(deployment)}/{work.source.path}",
+                sample_folder=shlex.quote(f"{sample_root(deployment)}/{work.source.path}"),
                 zoo_home=deployment.container_image.zoo_home,
                 batch_size=work.batch_size,
                 epochs=work.epochs or 1,

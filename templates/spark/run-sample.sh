@@ -1,7 +1,7 @@
 #!/bin/bash
 # {{ title }}
 # The paper's step 3.7: its own sample code and command line.
-cd {{ sample_folder }}
+cd {{ sample_folder }} || exit 1
 # Register the model as a source root
 export PYTHONPATH="$(pwd):${PYTHONPATH}"
 export KMP_BLOCKTIME=0

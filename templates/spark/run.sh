@@ -10,7 +10,8 @@ export KMP_SETTINGS=1
 {% for name, value in environment %}
 export {{ name }}={{ value }}
 {% endfor %}
-export SPARK_HOME={{ spark_home }}
+SPARK_HOME={{ spark_home }}
+export SPARK_HOME
 exec "$SPARK_HOME"/bin/spark-submit --master spark://{{ master }}:7077 \
 --executor-cores 1 --total-executor-cores {{ workers }} --driver-memory {{ driver_memory }} --executor-memory {{ executor_memory }} \
 {% if settings %}

@@ -5,7 +5,7 @@
 export {{ name }}={{ value }}
 {% endfor %}
 mkdir -p {{ event_folder }}
-cd {{ spark_home }}/bin
+cd {{ spark_home }}/bin || exit 1
 exec >>{{ log_file }} 2>&1 </dev/null
 ./spark-class org.apache.spark.deploy.master.Master --host {{ master }} --port 7077 --webui-port 8080 &
 jobs -p >{{ pid_file }}

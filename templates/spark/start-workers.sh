@@ -4,7 +4,7 @@
 export {{ name }}={{ value }}
 {% endfor %}
 mkdir -p {{ event_folder }}
-cd {{ spark_home }}/bin
+cd {{ spark_home }}/bin || exit 1
 exec >>{{ log_file }} 2>&1 </dev/null
 {% for group in groups %}
 export OMP_NUM_THREADS={{ group.threads }}

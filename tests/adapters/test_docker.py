@@ -26,7 +26,8 @@ import yaml
 
 from provisioner.adapters.clock import SystemClock
 from provisioner.adapters.docker import DockerEngine, engine_for
-from provisioner.adapters.docker.engine import DIAL_COMMAND, mirrored
+from provisioner.adapters.docker.dial import DIAL_COMMAND
+from provisioner.adapters.docker.engine import mirrored
 from provisioner.adapters.docker.progress import BuildProgress, PullProgress, registry_failure
 from provisioner.adapters.known_hosts import replace_keys
 from provisioner.adapters.local import LocalConnection

@@ -18,6 +18,7 @@ from provisioner.adapters.local import LocalConnection, LocalConnector
 from provisioner.errors import CommandError, CommandTimeoutError, ConnectError
 from provisioner.model import HostAddress
 from provisioner.ports import Completed
+from tests.support.processes import ends, is_running
 
 
 @pytest.fixture
@@ -28,13 +29,6 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture
 def connection(home: Path) -> LocalConnection:
     return LocalConnector(home).connect(HostAddress("localhost", "127.0.0.1", "127.0.0.1"), ready_timeout_s=0)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_a_command_gives_its_status_and_both_streams_in_order(connection: LocalConnection, home: Path) -> None:
@@ -72,7 +66,7 @@ def test_a_command_too_slow_is_stopped_with_all_it_started(connection: LocalConn
     assert caught.value.tail == ("begun",)
     pids = [int(line) for line in (home / "pids").read_text().split()]
     assert len(pids) == 2
-    assert not any(map(is_running, pids))
+    assert all(map(ends, pids))
 
 
 def test_a_command_that_closed_its_output_is_waited_for_within_its_deadline(connection: LocalConnection) -> None:
@@ -93,7 +87,7 @@ def test_an_error_of_the_reader_stays_what_it_is_and_stops_the_command(connectio
 
     with pytest.raises(BrokenPipeError):
         connection.run("echo $$ > pid; echo x; exec sleep 300", on_line=on_line)
-    assert not is_running(int((home / "pid").read_text()))
+    assert ends(int((home / "pid").read_text()))
 
 
 def test_close_ends_what_runs_in_other_threads_and_is_final(connection: LocalConnection) -> None:

@@ -38,7 +38,7 @@ from provisioner.steps.docker import DockerStep
 from provisioner.steps.image import ContainerStep, ImageStep
 from tests.machine.support import require
 
-PYTHON_37 = Path("/root/.pyenv/versions/3.7.16")
+PYTHON_37 = Path.home() / ".pyenv/versions/3.7.16"
 LIBRARIES_37 = (
     *("libbz2-1.0", "libexpat1", "libffi8", "liblzma5", "libnsl2"),
     *("libreadline8t64", "libsqlite3-0", "libssl3t64", "libuuid1"),

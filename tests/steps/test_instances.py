@@ -243,7 +243,7 @@ def test_a_changed_inventory_is_drift_too() -> None:
 def test_instances_that_never_run_are_a_deadline_missed() -> None:
     made = bench()
     made.cloud.polls_until_running = 10**9
-    with pytest.raises(DeadlineError, match="not running after 600 s: instance-.* Pending") as caught:
+    with pytest.raises(DeadlineError, match=r"not running after 600 s: instance-.* Pending") as caught:
         up(made)
     assert "provisioner down demo" in caught.value.remedy
     assert made.clock.monotonic() <= RUNNING_DEADLINE_S + 60

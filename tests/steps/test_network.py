@@ -41,6 +41,11 @@ class Site:
         self.key_pair = KeyPairStep(bench.deployment)
         self.steps: list[Any] = [self.vpc, self.vswitch, self.group, self.key_pair]
 
+    def make_what_is_absent(self) -> None:
+        for step in self.steps:
+            if step.check() == ABSENT:
+                step.apply()
+
     def up(self) -> None:
         for step in self.steps:
             if step.check().presence is not Presence.PRESENT:
@@ -95,13 +100,8 @@ def test_after_a_lost_reply_the_same_call_goes_out_again(lost: str) -> None:
     first.cloud.lost[lost] = [CloudUnavailableError("no reply")]
     first.cloud.hidden = 5
     with pytest.raises(CloudUnavailableError):
-        for step in first.steps:
-            if step.check() == ABSENT:
-                step.apply()
-    second = Site(first.bench.again())
-    for step in second.steps:
-        if step.check() == ABSENT:
-            step.apply()
+        first.make_what_is_absent()
+    Site(first.bench.again()).make_what_is_absent()
     one, other = first.cloud.called(lost)
     assert one == other
     assert set(first.cloud.count().values()) == {1}

@@ -24,7 +24,13 @@ def spec(text: str = "", **sections: Any) -> Spec:
     import yaml
 
     given = {"name": "demo", "provider": "simulator", "runtime": "host", **sections, **(yaml.safe_load(text) or {})}
-    return inventory.parse(yaml.safe_dump(given), "demo.yaml")
+    return inventory.parse(yaml.safe_dump(given, sort_keys=False), "demo.yaml")
+
+
+def static_spec(*names: str, **sections: Any) -> Spec:
+    """An inventory of hosts that exist already."""
+    hosts = [{"name": name, "address": f"192.0.2.{number}"} for number, name in enumerate(names, 1)]
+    return spec(provider="static", hosts=hosts, **sections)
 
 
 class FusedStore(FolderStore):

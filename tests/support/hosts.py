@@ -141,6 +141,10 @@ class FakeHost(LocalConnection):
             self._keep(theirs)
         return ours
 
+    def content(self, path: str) -> str:
+        """A file of the host, by its path below the home folder."""
+        return (self.home / path).read_text()
+
     def _keep(self, far_end: socket.socket) -> None:
         """The far end stays open, or what the client sends would break its pipe."""
         self._ends = [*getattr(self, "_ends", []), far_end.dup()]

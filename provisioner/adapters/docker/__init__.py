@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from provisioner.adapters.docker.engine import DockerEngine, dial_local, dial_remote
+from provisioner.adapters.docker.dial import dial_local, dial_remote
+from provisioner.adapters.docker.engine import DockerEngine
 from provisioner.adapters.local import LocalConnection
 from provisioner.ports import Connection
 

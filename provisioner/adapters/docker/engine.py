@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import socket
 import tarfile
 import threading
 import time
@@ -17,20 +15,13 @@ import docker.errors
 import docker.utils
 import requests.exceptions
 
+from provisioner.adapters.docker.dial import Dial
 from provisioner.adapters.docker.progress import BuildProgress, PullProgress, registry_failure
 from provisioner.adapters.docker.shell import ContainerShell
-from provisioner.adapters.docker.transport import REQUEST_TIMEOUT_S, Dial, EngineClient
+from provisioner.adapters.docker.transport import EngineClient
 from provisioner.errors import HostError, ProvisionerError
 from provisioner.model import Secret
 from provisioner.ports import Connection, ContainerRequest, ContainerState, OnLine
-
-# The engine's socket belongs to root and its group; a login that is neither has sudo. An engine of the 1.x series (the
-# paper's `docker-io`) has no dial-stdio. What the login's own start-up files print comes before the marker.
-DIAL_MARKER = b"provisioner: docker follows\n"
-DIAL_COMMAND = f"""echo '{DIAL_MARKER.decode().strip()}'
-s=; [ -w /var/run/docker.sock ] || s='sudo -n'
-case "$(docker --version 2>/dev/null)" in *' version 1.'*) exec $s nc -U /var/run/docker.sock ;; esac
-exec $s docker system dial-stdio"""
 
 LABEL = "provisioner"
 """On the containers that we started; others are not ours to remove."""
@@ -323,39 +314,3 @@ def _context(files: Mapping[str, bytes]) -> io.BytesIO:
             tar.addfile(member, io.BytesIO(content))
     archive.seek(0)
     return archive
-
-
-def dial_remote(connection: Connection) -> Any:
-    """A socket to the engine of the host that the connection leads to."""
-    sock = connection.dial_command(DIAL_COMMAND)
-    try:
-        sock.settimeout(REQUEST_TIMEOUT_S)
-        said = b""
-        while not said.endswith(DIAL_MARKER):
-            byte = sock.recv(1)
-            if not byte:
-                raise ConnectionResetError("the command that leads to the Docker engine ended at once")
-            said += byte
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def dial_local() -> socket.socket:
-    """A socket to this machine's engine: $DOCKER_HOST where that is a unix socket, else /var/run/docker.sock."""
-    path = os.environ.get("DOCKER_HOST", "").removeprefix("unix://") or "/var/run/docker.sock"
-    if "://" in path:
-        raise HostError(f"DOCKER_HOST={path} is no unix socket", "provider: local works with this machine's engine")
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        sock.connect(path)
-    except PermissionError as error:
-        sock.close()
-        raise HostError(
-            f"this login may not use the Docker engine at {path}", "add it to the group docker, then log in anew"
-        ) from error
-    except OSError:
-        sock.close()
-        raise
-    return sock

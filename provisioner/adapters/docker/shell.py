@@ -15,7 +15,8 @@ from contextlib import AbstractContextManager, closing, suppress
 from hashlib import sha256
 from typing import Any
 
-from provisioner.adapters.docker.transport import REQUEST_TIMEOUT_S, Dial, EngineClient
+from provisioner.adapters.docker.dial import REQUEST_TIMEOUT_S, Dial
+from provisioner.adapters.docker.transport import EngineClient
 from provisioner.adapters.lines import TAIL_LINES, LineSplitter, completed, too_slow
 from provisioner.errors import CommandError, HostError
 from provisioner.ports import Completed, OnLine

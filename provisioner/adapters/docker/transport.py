@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import docker
@@ -10,10 +9,8 @@ import requests.adapters
 import urllib3.connection
 import urllib3.connectionpool
 
-Dial = Callable[[], Any]
-"""Gives a new socket, or what serves http.client as one, whose far end is the Docker engine."""
+from provisioner.adapters.docker.dial import REQUEST_TIMEOUT_S, Dial
 
-REQUEST_TIMEOUT_S = 60
 IDLE_CONNECTIONS = 2
 """Kept open for the next request: each is a session of the SSH connection, of which sshd allows ten."""
 
@@ -55,18 +52,22 @@ class _Adapter(requests.adapters.HTTPAdapter):
 class EngineClient(docker.APIClient):
     """The SDK's client over a dialled connection.
 
-    It sends none of the logins and proxies that the caller's own ~/.docker/config.json and ~/.netrc may hold: the engine
-    is somebody else's machine.
+    It sends none of the logins and proxies that the caller's own ~/.docker/config.json and ~/.netrc may hold: the
+    engine is somebody else's machine.
     """
 
     def __init__(self, dial: Dial) -> None:
         self._dialling = _Adapter(dial)
         super().__init__(base_url="http://localhost:2375", version="auto", timeout=REQUEST_TIMEOUT_S)
-        self.trust_env = False
 
     def get_adapter(self, url: str | bytes) -> _Adapter:  # noqa: ARG002
         """The one way out, whatever the URL says."""
         return self._dialling
+
+    def _retrieve_server_version(self) -> str:
+        """The first request, made in the constructor: ~/.netrc has to be out of play by then."""
+        self.trust_env = False
+        return str(super()._retrieve_server_version())  # type: ignore[misc]  # the stubs leave it out
 
     def _set_auth_headers(self, _: dict[str, str]) -> None:
         """The SDK would send every login it finds along with a build."""

@@ -1,0 +1,60 @@
+"""Ways to an engine's socket: this machine's own, and that of a host behind a connection."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from provisioner.errors import HostError
+from provisioner.ports import Connection
+
+Dial = Callable[[], Any]
+"""Gives a new socket, or what serves http.client as one, whose far end is the Docker engine."""
+
+REQUEST_TIMEOUT_S = 60
+
+# The engine's socket belongs to root and its group; a login that is neither has sudo. An engine of the 1.x series (the
+# paper's `docker-io`) has no dial-stdio. What the login's own start-up files print comes before the marker.
+DIAL_MARKER = b"provisioner: docker follows\n"
+DIAL_COMMAND = f"""echo '{DIAL_MARKER.decode().strip()}'
+s=; [ -w /var/run/docker.sock ] || s='sudo -n'
+case "$(docker --version 2>/dev/null)" in *' version 1.'*) exec $s nc -U /var/run/docker.sock ;; esac
+exec $s docker system dial-stdio"""
+
+
+def dial_remote(connection: Connection) -> Any:
+    """A socket to the engine of the host that the connection leads to."""
+    sock = connection.dial_command(DIAL_COMMAND)
+    try:
+        sock.settimeout(REQUEST_TIMEOUT_S)
+        said = b""
+        while not said.endswith(DIAL_MARKER):
+            byte = sock.recv(1)
+            if not byte:
+                raise ConnectionResetError("the command that leads to the Docker engine ended at once")
+            said += byte
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def dial_local() -> socket.socket:
+    """A socket to this machine's engine: $DOCKER_HOST where that is a unix socket, else /var/run/docker.sock."""
+    path = os.environ.get("DOCKER_HOST", "").removeprefix("unix://") or "/var/run/docker.sock"
+    if "://" in path:
+        raise HostError(f"DOCKER_HOST={path} is no unix socket", "provider: local works with this machine's engine")
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.connect(path)
+    except PermissionError as error:
+        sock.close()
+        raise HostError(
+            f"this login may not use the Docker engine at {path}", "add it to the group docker, then log in anew"
+        ) from error
+    except OSError:
+        sock.close()
+        raise
+    return sock

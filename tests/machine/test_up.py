@@ -1,0 +1,82 @@
+"""The whole of `up` with `runtime: docker`, as a person runs it, on a machine that boots."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+USER_DATA = (ROOT / "tests/data/machine/serve-base-image.sh").read_text()
+
+pytestmark = [pytest.mark.timeout(1500), pytest.mark.usefixtures("bootable")]
+
+Provisioner = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module", name="inventory")
+def _inventory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """inventories/booted.yaml with few steps, and a base image that the machine serves itself: none can be pulled."""
+    inventory = yaml.safe_load((ROOT / "inventories/booted.yaml").read_text())
+    inventory["cloud"]["user_data"] = USER_DATA
+    inventory["image"]["build_arguments"] = {"BASE_IMAGE": "127.0.0.1:5000/base:1"}
+    inventory["workload"] |= {"batch_size": 2, "steps": 3, "warmup_steps": 1}
+    path = tmp_path_factory.mktemp("inventory") / "booted.yaml"
+    path.write_text(yaml.safe_dump(inventory))
+    return path
+
+
+@pytest.fixture(scope="module", name="provisioner")
+def _provisioner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provisioner]:
+    """The command line, with a state folder of its own; in the end its simulator and machines are gone."""
+    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path_factory.mktemp("state"))}
+    environment.pop("PROVISIONER_ENDPOINT", None)
+
+    def run(*arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "provisioner", *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1200, check=False)
+        assert done.returncode == status, (
+            f"{arguments}: {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+        )
+        return done
+
+    try:
+        yield run
+    finally:
+        run("simulator", "clean")
+
+
+def test_up_with_docker(provisioner: Provisioner, inventory: Path, tmp_path: Path) -> None:
+    """Docker by apt over SSH, the image built there, Spark inside, both legs trained; found again; removed with proof."""
+    first = provisioner("up", str(inventory), "--yes").stdout
+    for done in ("+ [booted-001] Install and start Docker", "+ [booted-001] docker build", "+ [booted-001] docker run"):
+        assert done in first
+    report = json.loads(provisioner("report", "booted", "--format", "json").stdout)
+    assert [(leg["dtype"], leg["engine"], leg["workers"]) for leg in report["results"]] == [
+        ("float32", "spark", 2),
+        ("bfloat16", "spark", 2),
+    ]
+    assert all(leg["images_per_second"] > 0 for leg in report["results"])
+
+    assert "no changes" in provisioner("up", str(inventory), "--yes").stdout
+    assert provisioner("exec", "booted", "--container", "--", "id -un").stdout == "work\n"
+    assert provisioner("exec", "booted", "--", "cat /sys/class/net/*/address | wc -l").stdout.strip() != "0"
+    (tmp_path / "there").write_text("and back")
+    provisioner("cp", str(tmp_path / "there"), "booted:folder/file")
+    provisioner("cp", "booted:folder", str(tmp_path / "back"))
+    assert (tmp_path / "back/file").read_text() == "and back"
+
+    # What was killed behind its back is noticed, and started again by the same `up`.
+    provisioner("exec", "booted", "--container", "--", "kill $(cat provisioner/workers.pid)")
+    again = provisioner("up", str(inventory), "--yes").stdout
+    assert "+ [booted-001] Start 2 Spark workers" in again
+
+    removed = provisioner("down", "booted", "--yes").stdout
+    assert "0 left." in removed
+    assert json.loads(provisioner("status", "booted", "--json").stdout)["state"] == "removed"

@@ -1,0 +1,219 @@
+"""Logging in, and the programs that a host without Docker needs."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioner.deployment import Deployment
+from provisioner.errors import HostError
+from provisioner.ports import Completed
+from provisioner.render import render
+from provisioner.step import Presence
+from provisioner.steps.host import LoginStep, ProgramsStep, work_folder
+from tests.support.deployments import Bench, spec, static_spec
+from tests.support.hosts import FakeHost, cpus
+
+
+@pytest.fixture(name="host")
+def _host(tmp_path: Path) -> FakeHost:
+    return FakeHost("a", tmp_path / "a")
+
+
+def bench(host: FakeHost) -> Bench:
+    return Bench(static_spec("a"), host)
+
+
+# ------------------------------------------------------------------------------------------------ login
+
+
+def test_a_login_says_what_the_host_is(tmp_path: Path) -> None:
+    made = bench(FakeHost("a", tmp_path, cpus=cpus(nodes=2, cores=4, threads=2)))
+    finding = LoginStep(made.deployment, "a").check()
+    assert finding.presence is Presence.PRESENT
+    assert finding.detail == "A processor, 8 cores, 24 GiB, amx_bf16, avx512_bf16"
+    assert made.told == []
+
+
+def test_a_processor_without_bfloat16_is_said_aloud(tmp_path: Path) -> None:
+    made = bench(FakeHost("a", tmp_path, flags="fpu sse2"))
+    assert LoginStep(made.deployment, "a").check().detail.endswith("no bf16")
+    assert made.told == ["a: A processor has no bfloat16 instructions; bfloat16 runs, but slower than it could"]
+
+
+def test_a_plan_says_when_its_cpus_are_a_stand_in() -> None:
+    """Of static hosts nothing is known before the first login; of rented ones the catalog knows."""
+    (warning,) = LoginStep(Deployment(static_spec("a")), "a").describe().warnings
+    assert "stand-in" in warning
+    rented = Deployment(spec(cloud={"instance_types": ["ecs.hfc7.xlarge"]}))
+    assert LoginStep(rented, "demo-001").describe().warnings == ()
+
+
+# ------------------------------------------------------------------------------------------------ programs
+
+
+def test_a_host_that_has_all_is_left_alone(host: FakeHost) -> None:
+    host.answers = [("programs look", "")]
+    assert ProgramsStep(bench(host).deployment, "a").check().presence is Presence.PRESENT
+    assert host.written == []
+
+
+def test_without_numactl_taskset_binds_and_that_is_said(host: FakeHost) -> None:
+    host.answers = [("programs look", "missing numactl\n")]
+    made = bench(host)
+    assert ProgramsStep(made.deployment, "a").check().presence is Presence.PRESENT
+    assert made.told == ["a: numactl is missing; taskset binds the workers instead"]
+
+
+def test_what_is_missing_is_named(host: FakeHost) -> None:
+    host.answers = [("programs look", "missing Java 17 or later\nmissing numactl\n")]
+    finding = ProgramsStep(bench(host).deployment, "a").check()
+    assert finding.presence is Presence.ABSENT
+    assert finding.detail == "missing: Java 17 or later, numactl"
+
+
+def test_installing_shows_its_lines_and_looks_at_the_host_anew(host: FakeHost) -> None:
+    made = bench(host)
+    assert "numactl" in made.deployment.facts("a").programs
+    host.facts = host.facts.replace("program=numactl\n", "")
+    host.answers = [("install$", "Setting up default-jre\n")]
+    ProgramsStep(made.deployment, "a").apply()
+    assert made.told == ["a: Setting up default-jre"]
+    ((path, mode),) = host.written
+    assert path == f"{host.home}/provisioner/demo/bin/programs.sh"
+    assert mode == 0o755
+    assert "numactl" not in made.deployment.facts("a").programs
+
+
+def test_a_host_where_nothing_can_be_installed_says_why(host: FakeHost) -> None:
+    said = "no root and no passwordless sudo: install Java 17 or later by hand"
+    host.answers = [("install$", Completed(1, f"checking\n{said}\n"))]
+    with pytest.raises(HostError, match=said) as caught:
+        ProgramsStep(bench(host).deployment, "a").apply()
+    assert caught.value.tail == ("checking", said)
+    assert caught.value.remedy
+
+
+# ------------------------------------------------------------------------------------------------ the script itself
+
+
+class Script:
+    """programs.sh on a machine that has just the programs that a test gives it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.bin = folder / "bin"
+        self.bin.mkdir()
+        for name in ("sed", "head", "paste", "id", "grep", "env"):
+            (self.bin / name).symlink_to(subprocess.check_output(["which", name], text=True).strip())
+        self.file = folder / "programs.sh"
+        self.file.write_text(render("host/programs.sh", venv=str(folder / "venv")))
+
+    def program(self, name: str, text: str) -> None:
+        path = self.bin / name
+        path.unlink(missing_ok=True)
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+
+    def run(self, what: str, **environment: str) -> Any:
+        return subprocess.run(
+            ["/bin/bash", self.file, what],
+            env={"PATH": str(self.bin), **environment},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+
+@pytest.fixture(name="script")
+def _script(tmp_path: Path) -> Script:
+    (tmp_path / "machine").mkdir()
+    script = Script(tmp_path / "machine")
+    script.program("java", """echo 'openjdk version "17.0.9" 2023-10-17' >&2""")
+    script.program("numactl", "")
+    script.program("python3", "exit 0")
+    return script
+
+
+def test_nothing_is_missing(script: Script) -> None:
+    assert script.run("look").stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("program", "text", "missing"),
+    [
+        ("java", None, "Java 17 or later"),
+        ("java", """echo 'openjdk version "11.0.2"' >&2""", "Java 17 or later"),
+        ("java", """echo 'java version "1.8.0_402"' >&2""", "Java 17 or later"),
+        ("numactl", None, "numactl"),
+        ("python3", "exit 1", "the Python packages tensorflow and pyspark"),
+        ("python3", None, "the Python packages tensorflow and pyspark"),
+    ],
+    ids=["no java", "java 11", "java 8", "no numactl", "no packages", "no python"],
+)
+def test_each_program_is_looked_for(script: Script, program: str, text: str | None, missing: str) -> None:
+    if text is None:
+        (script.bin / program).unlink()
+    else:
+        script.program(program, text)
+    assert script.run("look").stdout == f"missing {missing}\n"
+
+
+@pytest.mark.parametrize("version", ["17", "17.0.9", "21.0.1", "25-ea"])
+def test_any_java_from_17_will_do(script: Script, version: str) -> None:
+    script.program("java", f"""echo 'openjdk version "{version}" 2026' >&2""")
+    assert script.run("look").stdout == ""
+
+
+def test_a_simulated_machine_installs_nothing(script: Script) -> None:
+    (script.bin / "numactl").unlink()
+    (script.bin / "java").unlink()
+    done = script.run("install", MACHINE_ROOT="/somewhere")
+    assert done.returncode == 1
+    wanted = "a simulated machine installs nothing: Java 17 or later, numactl must be on this computer\n"
+    assert done.stdout == wanted
+
+
+def test_without_root_and_sudo_nothing_is_tried(script: Script) -> None:
+    script.program("id", "echo 1000")
+    script.program("sudo", "exit 1")
+    (script.bin / "numactl").unlink()
+    done = script.run("install")
+    assert done.returncode == 1
+    assert done.stdout == "no root and no passwordless sudo: install numactl by hand\n"
+
+
+def test_debian_gets_its_packages_and_a_folder_for_pythons(script: Script, tmp_path: Path) -> None:
+    """As root, with apt's lock waited for; nothing of the system's Python is replaced."""
+    script.program("id", "echo 0")
+    log = tmp_path / "log"
+    script.program("apt-get", f"echo apt-get $* >>{log}")
+    script.program("python3", f"echo python3 $* >>{log}; [ $1 = -m ] && exit 7; exit 1")
+    done = script.run("install")
+    assert done.returncode == 1  # the folder could not be made
+    lines = log.read_text().splitlines()
+    assert any(line.startswith("apt-get") and "update" in line for line in lines)
+    assert any("install -q -y numactl python3-venv default-jre-headless" in line for line in lines)
+    assert any(line == f"python3 -m venv {tmp_path}/machine/venv" for line in lines)
+    assert all("Lock::Timeout" in line for line in lines if line.startswith("apt-get"))
+
+
+def test_an_unknown_distribution_says_what_to_do(script: Script) -> None:
+    script.program("id", "echo 0")
+    done = script.run("install")
+    assert done.returncode == 1
+    assert "neither apt-get nor dnf is here" in done.stdout
+
+
+# ------------------------------------------------------------------------------------------------ folders
+
+
+def test_everything_of_a_deployment_is_below_one_folder(host: FakeHost) -> None:
+    made = bench(host)
+    made.deployment.facts("a")
+    assert work_folder(made.deployment, "a") == f"{host.home}/provisioner/demo"
+    docker = Deployment(static_spec("a", runtime="docker", image={"build": "spark"}))
+    assert work_folder(docker, "a") == "/opt/work/provisioner"
