@@ -1,8 +1,9 @@
-"""`python -m benchmarks.cloud`: up and down of 1, 10 and 100 instances against the simulator, whose machines boot at once.
+"""`python -m benchmarks.cloud`: up and down of 1, 10 and 100 instances against the simulator.
 
-Prints, for each number: API calls until everything runs and its host keys are known (pages and polls included), the bound
-of 40 + n/10, calls of the removal, and wall seconds. The simulator's own waits (`--pace`) are in the seconds: at pace 0
-what is left is the program and the SDK. There is no peer that speaks to this API offline, so none is measured beside it.
+Prints, for each number: API calls until everything runs and its host keys are known (pages and polls included), the
+bound of 40 + n/10, calls of the removal, and wall seconds. The simulator's machines boot at once, and its own waits
+(`--pace`) are in the seconds: at pace 0 what is left is the program and the SDK. There is no peer that speaks to this
+API offline, so none is measured beside it.
 """
 
 from __future__ import annotations
@@ -60,9 +61,8 @@ def measure(count: int, endpoint: str) -> tuple[int, float, int, float]:
 def main() -> int:
     """Print the table; 1 when a bound is broken."""
     broken = False
-    print(
-        "| pace | instances | calls up | bound | seconds up | calls down | seconds down |\n|---|---|---|---|---|---|---|"
-    )
+    print("| pace | instances | calls up | bound | seconds up | calls down | seconds down |")
+    print("|---|---|---|---|---|---|---|")
     for pace in (0.0, 1.0):
         with tempfile.TemporaryDirectory() as folder:
             os.environ["XDG_STATE_HOME"] = f"{folder}/state"

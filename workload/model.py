@@ -128,8 +128,8 @@ class Variables(object):
                 0
             ]
             return _added(net, relu, shortcut)
-        if kernels.AVAILABLE:
-            copies, batch_mean, batch_variance = kernels.batch_norm(net, gamma, beta, shortcut, relu)
+        if kernels.pay_off(net.dtype):
+            copies, batch_mean, batch_variance = kernels.batch_norm(net, gamma, beta, relu, shortcut)
             net = copies[0] if shortcut is None else copies
         else:
             net, batch_mean, batch_variance = tf.nn.fused_batch_norm(
@@ -182,7 +182,7 @@ class Folded(object):
 
 
 def _convolved(net, kernel, stride):
-    if kernel.shape[0] == 1 and net.dtype == tf.bfloat16:
+    if kernel.shape[0] == 1 and kernels.pay_off(net.dtype):
         return kernels.pointwise_convolution(net, kernel, stride)
     if stride == 1:
         return tf.nn.conv2d(net, kernel, [1, 1, 1, 1], "SAME")

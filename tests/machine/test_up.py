@@ -53,7 +53,7 @@ def _provisioner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provision
 
 
 def test_up_with_docker(provisioner: Provisioner, inventory: Path, tmp_path: Path) -> None:
-    """Docker by apt over SSH, the image built there, Spark inside, both legs trained; found again; removed with proof."""
+    """Docker by apt over SSH, the image built there, Spark inside, both legs trained; found again; all removed."""
     first = provisioner("up", str(inventory), "--yes").stdout
     for done in ("+ [booted-001] Install and start Docker", "+ [booted-001] docker build", "+ [booted-001] docker run"):
         assert done in first
