@@ -192,6 +192,11 @@ def _workload_contradictions(spec: Spec) -> Iterator[tuple[Place, str]]:
         yield ("workload", "engine"), "tfpark needs Analytics Zoo's own image: runtime: docker"
     if work.source and work.engine != "tfpark":
         yield ("workload", "source"), "the paper's sample runs on Analytics Zoo: engine: tfpark"
+    if work.warmup_steps >= work.steps and work.epochs is None:
+        yield (
+            ("workload", "warmup_steps"),
+            f"{work.warmup_steps} steps of warm-up leave none of {work.steps} to measure",
+        )
     if len(set(work.dtypes)) != len(work.dtypes):
         yield ("workload", "dtypes"), "each type once"
     hosts = spec.cloud.count if spec.creates_instances else max(1, len(spec.hosts))

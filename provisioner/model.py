@@ -222,7 +222,7 @@ class SampleSpec(_Spec):
 
 
 class WorkloadSpec(_Spec):
-    """What to train. `batch_size` counts images per worker and step."""
+    """What to train. `batch_size` counts images per worker and step; `steps` counts all, warm-up included."""
 
     engine: Literal["spark", "tfpark", "local"] = "spark"
     model: Literal["resnet50"] = "resnet50"

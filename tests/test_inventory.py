@@ -54,7 +54,7 @@ def test_allow_any_type_overrides() -> None:
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     """Each says what it is and what to do."""
-    with pytest.raises(UsageError, match="there is no inventory .*provisioner init"):
+    with pytest.raises(UsageError, match=r"there is no inventory .*provisioner init"):
         inventory.load(tmp_path / "none.yaml")
     with pytest.raises(UsageError, match="is a folder"):
         inventory.load(tmp_path)

@@ -117,4 +117,7 @@ def test_proxies_and_an_endpoint_do_not_matter_offline() -> None:
 
 def test_a_folder_that_cannot_be_written_does_not_matter(tmp_path: Path) -> None:
     """A plan writes nothing, so it needs no state folder."""
-    assert provisioner("plan", ROOT / "inventories/paper.yaml", XDG_STATE_HOME="/dev/null/state").code == 0
+    assert (
+        provisioner("plan", ROOT / "inventories/paper.yaml", XDG_STATE_HOME="/dev/null/state", HOME=str(tmp_path)).code
+        == 0
+    )

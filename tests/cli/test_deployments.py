@@ -1,0 +1,412 @@
+"""Commands about a deployment that exists: report, status, exec, cp, logs, down, and who may work on it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioner import inventory
+from provisioner.adapters.store import FolderStore
+from provisioner.cli import wiring
+from tests.support.cli import PATIENCE_S, command, environment, provisioner, write
+
+MINE = "name: mine\nprovider: local\nruntime: host\n"
+STATIC = "name: mine\nprovider: static\nruntime: host\nhosts: [{name: a, address: 192.0.2.1}]\n"
+
+
+def deployed(text: str = MINE, **values: Any) -> FolderStore:
+    """A deployment as `up` leaves it."""
+    spec = inventory.parse(text)
+    store = FolderStore.open(spec.name, create=True)
+    wiring._begin(store, spec)
+    for key, value in values.items():
+        store.set(key, value)
+    return store
+
+
+def result(dtype: str, speed: float, **more: Any) -> dict[str, Any]:
+    return {
+        "key": dtype,
+        "model": "resnet50",
+        "mode": "train",
+        "dtype": dtype,
+        "engine": "spark",
+        "workers": 2,
+        "batch_size": 32,
+        "images_per_second": speed,
+        "steps": 12,
+        "final_loss": 6.9,
+        "host": {"cpu": "A processor", "isa": ["avx512_bf16"], "cores": 2},
+        "versions": {"tensorflow": "2.21.0"},
+        **more,
+    }
+
+
+BOTH = [result("float32", 10.0), result("bfloat16", 17.0)]
+
+
+# ------------------------------------------------------------------------------------------------ report
+
+
+def test_report_json_has_the_designs_keys() -> None:
+    deployed(results=BOTH)
+    document = provisioner("report", "mine", "--format", "json").json
+    assert list(document) == ["name", "results", "speedup", "host", "versions"]
+    wanted = ["model", "mode", "dtype", "engine", "workers", "batch_size", "images_per_second", "steps", "final_loss"]
+    assert [list(each) for each in document["results"]] == [wanted, wanted]
+    assert document["speedup"] == {"train": 1.7}
+    assert set(document["host"]) == {"cpu", "isa", "cores"}
+
+
+def test_report_in_every_other_format(tmp_path: Path) -> None:
+    deployed(results=BOTH)
+    table = provisioner("report", "mine")
+    assert table.out == provisioner("report", "mine", "--format", "table").out
+    assert "1.700" in table.out
+    rows = list(csv.DictReader(io.StringIO(provisioner("report", "mine", "--format", "csv").out)))
+    assert [row["dtype"] for row in rows] == ["float32", "bfloat16"]
+    assert "| 1.700 |" in provisioner("report", "mine", "--format", "md").out
+    done = provisioner("report", "mine", "--format", "html", "--output", tmp_path / "mine.html")
+    assert (done.code, done.out) == (0, "")
+    HTMLParser().feed((tmp_path / "mine.html").read_text())
+    assert "<td>1.700</td>" in (tmp_path / "mine.html").read_text()
+
+
+def test_report_of_what_was_removed_is_still_there() -> None:
+    store = deployed(results=BOTH)
+    wiring.ended(store)
+    assert "17.000" in provisioner("report", "mine").out
+
+
+def test_report_that_cannot_be(tmp_path: Path) -> None:
+    deployed()
+    assert provisioner("report", "mine").err == (
+        "provisioner: mine has no measurements yet: `provisioner run mine` makes them\n"
+    )
+    wrong = provisioner("report", "mine", "--format", "pdf")
+    assert wrong.code == 2
+    assert "table, json, csv, md, html" in wrong.err
+    deployed(results=BOTH)
+    nowhere = provisioner("report", "mine", "--output", tmp_path / "none/mine.txt")
+    assert nowhere.code == 1
+    assert str(tmp_path / "none/mine.txt") in nowhere.err
+    assert "mistake in this program" not in nowhere.err
+
+
+# ------------------------------------------------------------------------------------------------ status
+
+
+def test_status_of_nothing() -> None:
+    assert provisioner("status").out == "no deployments\n"
+    assert provisioner("status", "--json").json == []
+
+
+def test_status_json() -> None:
+    """One object for one name, a list for all."""
+    deployed(STATIC, results=BOTH)
+    one = provisioner("status", "mine", "--json").json
+    assert one["hosts"] == [{"name": "a", "address": "192.0.2.1", "state": "not ours"}]
+    assert (one["name"], one["provider"], one["state"], one["results"]) == ("mine", "static", "exists", 2)
+    assert one["age_s"] >= 0
+    assert {"cost", "release_in_s"} <= set(one)
+    assert [each["name"] for each in provisioner("status", "--json").json] == ["mine"]
+
+
+def test_status_of_what_was_removed() -> None:
+    store = deployed()
+    wiring.ended(store)
+    assert provisioner("status", "mine", "--json").json["state"] == "removed"
+    assert "removed" in provisioner("status").out
+
+
+# ------------------------------------------------------------------------------------------------ hosts
+
+
+def test_exec_runs_there_and_ends_as_it_ended() -> None:
+    store = deployed()
+    done = provisioner("exec", "mine", "--", "echo", "two words", "$HOME")
+    assert (done.code, done.out) == (0, "two words $HOME\n")
+    assert provisioner("exec", "mine", "--", "pwd; exit 3").out == f"{store.folder}/host\n"
+    assert provisioner("exec", "mine", "--", "exit 3").code == 3
+    assert provisioner("exec", "mine", "--host", "b", "--", "true").code == 2
+    assert "its hosts are localhost" in provisioner("exec", "mine", "--host", "b", "--", "true").err
+
+
+def test_cp_takes_files_and_folders_both_ways(tmp_path: Path) -> None:
+    store = deployed()
+    (tmp_path / "data/sub").mkdir(parents=True)
+    write(tmp_path / "data/a", "a").chmod(0o755)
+    write(tmp_path / "data/sub/b", "b")
+    assert provisioner("cp", "data/a", "mine:there/a", cwd=tmp_path).out == "1 file copied\n"
+    assert (store.folder / "host/there/a").read_text() == "a"
+    assert os.access(store.folder / "host/there/a", os.X_OK)
+    assert provisioner("cp", "data", "mine:there", cwd=tmp_path).out == "2 files copied\n"
+    assert (store.folder / "host/there/data/sub/b").read_text() == "b"
+    assert provisioner("cp", "mine/localhost:there/data", "back", cwd=tmp_path).out == "2 files copied\n"
+    assert (tmp_path / "back/sub/b").read_text() == "b"
+    assert provisioner("cp", "mine:there/a", ".", cwd=tmp_path).code == 0
+    assert (tmp_path / "a").read_text() == "a"
+
+
+def test_cp_of_nothing(tmp_path: Path) -> None:
+    deployed()
+    assert provisioner("cp", "none", "mine:none", cwd=tmp_path).code == 2
+    done = provisioner("cp", "mine:none", "here", cwd=tmp_path)
+    assert done.code == 1
+    assert "none" in done.err
+    assert not (tmp_path / "here").exists()
+
+
+def test_logs_show_what_was_written_here_and_there() -> None:
+    store = deployed()
+    store.append("logs/train-float32.log", "a line of the training")
+    folder = store.folder / "host/provisioner/mine/logs"
+    folder.mkdir(parents=True)
+    write(folder / "workers.log", "a line of Spark's\n")
+    out = provisioner("logs", "mine").out
+    assert "a line of the training" in out
+    assert "a line of Spark's" in out
+
+
+# ------------------------------------------------------------------------------------------------ one at a time
+
+
+@contextmanager
+def held(store: FolderStore) -> Iterator[int]:
+    """Another run works on the deployment; its process id."""
+    with store.lock():
+        yield os.getpid()
+
+
+@pytest.mark.parametrize("words", [["up", "{path}", "--yes"], ["down", "mine", "--yes"], ["run", "mine"]])
+def test_a_second_run_is_kept_out_and_told_who_is_in(words: list[str], tmp_path: Path) -> None:
+    path = write(tmp_path / "i.yaml", MINE)
+    with held(deployed()) as pid:
+        done = provisioner(*(word.format(path=path) for word in words))
+    assert done.code == 1
+    assert "deployment mine is in use by `" in done.err
+    assert f"(pid {pid})" in done.err
+
+
+def test_one_may_look_while_another_works() -> None:
+    with held(deployed(results=BOTH)):
+        assert provisioner("status", "mine").code == 0
+        assert provisioner("report", "mine").code == 0
+        assert provisioner("exec", "mine", "--", "true").code == 0
+
+
+# ------------------------------------------------------------------------------------------------ down, run
+
+
+def test_down_of_a_machine_that_is_not_ours_leaves_results_and_nothing_else() -> None:
+    store = deployed(results=BOTH)
+    store.write("id_ed25519", "key")
+    secret = store.secret("spark").reveal()
+    work = store.folder / "host/provisioner/mine"
+    work.mkdir(parents=True)
+    done = provisioner("down", "mine", "--yes")
+    assert (done.code, done.err) == (0, "")
+    assert "Stopped Spark and removed its folder on localhost." in done.out
+    assert not work.parent.exists()
+    assert not (store.folder / "id_ed25519").exists()
+    assert all(secret not in path.read_text() for path in store.folder.rglob("*") if path.is_file())
+    assert provisioner("report", "mine").code == 0
+    assert provisioner("down", "mine", "--yes").code == 0
+
+
+def test_down_with_json_says_what_was_removed() -> None:
+    deployed()
+    lines = provisioner("down", "mine", "--yes", "--json").lines
+    assert lines[-1] == {"removed": [], "left": []}
+    assert all("kind" in line for line in lines[:-1])
+
+
+def test_down_without_a_yes_does_nothing() -> None:
+    store = deployed()
+    done = provisioner("down", "mine")
+    assert done.code == 2
+    assert "add --yes" in done.err
+    assert not store.get("removed_at")
+
+
+def test_run_refuses_what_cannot_be() -> None:
+    store = deployed()
+    wrong = provisioner("run", "mine", "--dtype", "float16")
+    assert wrong.code == 2
+    assert "dtypes" in wrong.err
+    wiring.ended(store)
+    gone = provisioner("run", "mine")
+    assert gone.code == 1
+    assert "mine was removed" in gone.err
+
+
+# ------------------------------------------------------------------------------------------------ lives of a name
+
+
+def test_a_new_life_begins_with_nothing_of_the_last() -> None:
+    """Also no token: it would give back what has been removed."""
+    store = deployed(results=BOTH, hosts=[{"name": "x"}], ids={"vpc": "vpc-1"}, made={"vpc": ["vpc-1"]}, zones=["z"])
+    first = store.get("run_id")
+    token = store.intend("vpc")
+    wiring.ended(store)
+    wiring._begin(store, inventory.parse(MINE))
+    assert store.get("run_id") != first
+    assert store.unresolved() == []
+    assert store.intend("vpc") != token
+    assert [store.get(key) for key in ("results", "hosts", "ids", "made", "zones", "removed_at")] == (
+        [[], [], {}, {}, None, None]
+    )
+
+
+def test_going_on_keeps_everything() -> None:
+    store = deployed(results=BOTH, ids={"vpc": "vpc-1"})
+    first, token = store.get("run_id"), store.intend("vpc")
+    wiring._begin(store, inventory.parse(MINE + "workload: {steps: 7}\n"))
+    assert store.get("run_id") == first
+    assert store.intend("vpc") == token
+    assert store.get("results") == BOTH
+    assert wiring.saved_spec("mine").workload.steps == 7
+
+
+def test_a_new_life_that_was_cut_off_while_it_began_begins_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After any of its writes: nothing of the last life is taken for one of this."""
+    for cut in range(1, 14):
+        store = deployed(results=BOTH, ids={"vpc": "vpc-1"}, made={"vpc": ["vpc-1"]}, hosts=[{"name": "x"}])
+        wiring.ended(store)
+        writes = iter(range(cut))
+        real = FolderStore.set
+
+        def dying(self: FolderStore, key: str, value: Any, writes: Any = writes, real: Any = real) -> None:
+            if next(writes, None) is None:
+                raise KeyboardInterrupt
+            real(self, key, value)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(FolderStore, "set", dying)
+            try:
+                wiring._begin(store, inventory.parse(MINE))
+            except KeyboardInterrupt:
+                pass
+        again = FolderStore.open("mine", create=True)
+        wiring._begin(again, inventory.parse(MINE))
+        assert [again.get(key) for key in ("results", "ids", "made", "hosts")] == [[], {}, {}, []], cut
+
+
+# ------------------------------------------------------------------------------------------------ interrupted
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_command_exits_with_130(number: signal.Signals) -> None:
+    """Ctrl-C, and what cancelling a CI job sends."""
+    deployed()
+    process = subprocess.Popen(
+        command("exec", "mine", "--", "echo started; sleep 1000"),
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "started\n"
+        process.send_signal(number)
+        _, err = process.communicate(timeout=PATIENCE_S)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130
+    assert err == "provisioner: interrupted\n"
+
+
+# ------------------------------------------------------------------------------------------------ wiring
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "text", "wanted"),
+    [
+        ("http://127.0.0.1:4000", "alibaba", ("127.0.0.1/32",)),
+        ("http://localhost:4000", "alibaba", ("127.0.0.1/32",)),
+    ],
+)
+def test_towards_a_simulator_ssh_is_let_in_from_loopback(endpoint: str, text: str, wanted: tuple[str, ...]) -> None:
+    store = deployed(endpoint=endpoint)
+    spec = inventory.parse("name: mine\nprovider: alibaba\nruntime: host\n")
+    assert wiring.caller_cidrs(spec, store) == wanted
+
+
+def test_the_inventorys_addresses_count_before_all_else() -> None:
+    store = deployed(endpoint="http://127.0.0.1:4000")
+    spec = inventory.parse("name: mine\nprovider: alibaba\nruntime: host\ncloud: {ssh_from: [192.0.2.0/24]}\n")
+    assert wiring.caller_cidrs(spec, store) == ("192.0.2.0/24",)
+
+
+@pytest.fixture(name="address_service")
+def _address_service() -> Iterator[Any]:
+    """A server that answers what it is told to, once set."""
+    import threading
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    class Handler(BaseHTTPRequestHandler):
+        answer = b""
+
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(type(self).answer)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", Handler
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "wanted"),
+    [
+        (b"203.0.113.7\n", ("203.0.113.7/32",)),
+        (b"2001:db8::7", ("2001:db8::7/128",)),
+        (b"<html>login first</html>", None),
+        (b"", None),
+    ],
+    ids=["v4", "v6", "a portal", "nothing"],
+)
+def test_this_machines_address_is_asked_for_and_never_guessed(
+    address_service: Any, answer: bytes, wanted: tuple[str, ...] | None
+) -> None:
+    from provisioner.errors import UsageError
+
+    url, handler = address_service
+    handler.answer = answer
+    text = f"name: mine\nprovider: alibaba\nruntime: host\ncloud: {{address_service: '{url}'}}\n"
+    spec = inventory.parse(text)
+    if wanted is None:
+        with pytest.raises(UsageError, match="ssh_from"):
+            wiring.caller_cidrs(spec, deployed())
+    else:
+        assert wiring.caller_cidrs(spec, deployed()) == wanted
+
+
+def test_events_are_kept_as_json_lines() -> None:
+    deployed()
+    provisioner("down", "mine", "--yes")
+    store = FolderStore.open("mine", create=False)
+    events = [json.loads(line) for line in (store.folder / "events.jsonl").read_text().splitlines()]
+    assert {"start", "undone"} <= {event["kind"] for event in events}
+    assert all(event["at"] for event in events)
