@@ -22,31 +22,39 @@ class _Parser(argparse.ArgumentParser):
 def parser():
     """The command line; every option is a field of ``Config``."""
     default = Config()
-    made = _Parser(prog="workload", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    made = _Parser(prog="workload", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 
-    def add(name, help_text, **options):
-        field = name.strip("-").replace("-", "_")
-        made.add_argument(name, default=getattr(default, field), help=help_text, **options)
+    def add(name, text, **options):
+        value = getattr(default, name.strip("-").replace("-", "_"))
+        shown = text if value is None or value is False else "%s (default: %s)" % (text, value)
+        made.add_argument(name, default=value, help=shown, **options)
 
-    add("--engine", "where the workers run", choices=ENGINES)
+    add("--engine", "where the workers run: this process, Spark's barrier tasks, Analytics Zoo", choices=ENGINES)
     add("--model", "network", choices=MODELS)
     add("--mode", "train or infer", choices=("train", "infer"))
     add("--dtype", "type of the activations; variables stay float32", choices=("float32", "bfloat16"))
-    add("--data", "'synthetic', or a folder of TFRecords (train-00000-of-01024 ...)")
+    add("--data", "synthetic, or a folder: ImageNet TFRecords or {train,validation}/CLASS/*.jpg")
     add("--batch-size", "images per worker and step", type=_positive)
-    add("--steps", "steps in all, warm-up included", type=_positive)
-    made.add_argument("--warmup-steps", type=int, help="first steps that are not timed (default: 5, or fewer if short)")
+    add("--steps", "steps in all, warm-up included (default: 20)", type=_positive)
+    add("--epochs", "train so many times through the data instead of --steps", type=float)
+    add("--warmup-steps", "first steps that are not timed (default: 5, or all but one)", type=int)
     add("--interval-steps", "steps between two interval lines", type=_positive)
-    add("--workers", "worker processes (default: one, or every slot of the Spark cluster)", type=_positive)
-    add("--master", "Spark master (default: what spark-submit says, else local[workers])")
+    add("--workers", "worker processes (default: one, or every slot of the Spark application)", type=_positive)
+    add("--master", "Spark master (default: what spark-submit says, else local[WORKERS])")
     add("--image-size", "height and width in pixels", type=_positive)
     add("--classes", "number of classes", type=_positive)
     add("--learning-rate", "peak rate (default: 0.1 for each 256 images of the global batch)", type=float)
+    add("--optimizer", "momentum SGD, plain or with layer-wise rates", choices=("momentum", "lars"))
     add("--weight-decay", "L2 decay of the kernels", type=float)
-    add("--label-smoothing", "share of the label given to all classes", type=float)
+    add("--label-smoothing", "share of each label given to all classes", type=float)
     add("--seed", "seed of initial values, synthetic data and shuffling", type=int)
-    add("--model-dir", "folder for checkpoints (on the host of worker 0)")
+    add("--augment", "random crops and mirroring, or whole pictures", choices=("imagenet", "none"))
+    add("--corrupt-limit", "pictures per worker that may fail to decode", type=int)
+    add("--evaluate", "measure top-1 and top-5 on the validation split after each epoch", action="store_true")
+    add("--model-dir", "folder for checkpoints and TensorBoard events, on worker 0's host")
     add("--resume", "go on from the checkpoint in --model-dir", action="store_true")
+    add("--checkpoint-steps", "steps between checkpoints within an epoch", type=_positive)
+    add("--export-dir", "new folder for a SavedModel with batch normalisation folded, on worker 0's host")
     add("--threads", "compute threads per worker (default: OMP_NUM_THREADS, else its physical cores)", type=_positive)
     add("--worker-timeout-s", "silence after which a worker counts as lost", type=float)
     return made
@@ -58,16 +66,15 @@ def configured(arguments):
     Raises:
         UsageError: they contradict each other.
     """
-    given = vars(parser().parse_args(arguments))
-    if given["warmup_steps"] is None:
-        given["warmup_steps"] = min(5, given["steps"] - 1)
-    config = Config(**given)
-    if not 0 <= config.warmup_steps < config.steps:
-        raise UsageError("--warmup-steps %d leaves no step of --steps %d to time" % (config.warmup_steps, config.steps))
+    config = Config(**vars(parser().parse_args(arguments)))
     if config.resume and not config.model_dir:
         raise UsageError("--resume needs --model-dir, the folder with the checkpoint")
-    if config.data != "synthetic" and not os.path.isdir(config.data) and config.engine == "local":
-        raise UsageError("--data %s is no folder" % config.data)
+    if config.steps and config.epochs:
+        raise UsageError("--steps and --epochs exclude each other")
+    if config.data == "synthetic" and config.epochs:
+        raise UsageError("synthetic data has no epochs; say --steps")
+    if config.steps:
+        config.settled(None)
     return config
 
 

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple, Optional
 
+from workload.errors import UsageError
+
 
 class Config(NamedTuple):
     """One run. ``cli.py`` describes each field for people; sizes are per worker, times in seconds."""
@@ -12,21 +14,42 @@ class Config(NamedTuple):
     dtype: str = "float32"
     data: str = "synthetic"
     batch_size: int = 32
-    steps: int = 20
-    warmup_steps: int = 5
+    steps: Optional[int] = None
+    epochs: Optional[float] = None
+    warmup_steps: Optional[int] = None
     interval_steps: int = 5
     workers: Optional[int] = None
     master: Optional[str] = None
     image_size: int = 224
     classes: int = 1000
     learning_rate: Optional[float] = None
+    optimizer: str = "momentum"
     weight_decay: float = 1e-4
     label_smoothing: float = 0.1
     seed: int = 1
+    augment: str = "imagenet"
+    corrupt_limit: int = 100
+    evaluate: bool = False
     model_dir: Optional[str] = None
     resume: bool = False
+    checkpoint_steps: int = 1000
+    export_dir: Optional[str] = None
     threads: Optional[int] = None
     worker_timeout_s: float = 30.0
+
+    def settled(self, steps_per_epoch):
+        """With ``steps`` and ``warmup_steps`` as numbers: 20 steps unless told, 5 of them to warm up if they can be.
+
+        Raises:
+            UsageError: the warm-up leaves no step to time.
+        """
+        steps = self.steps or 20
+        if self.epochs:
+            steps = max(1, int(round(self.epochs * steps_per_epoch)))
+        warmup = min(5, steps - 1) if self.warmup_steps is None else self.warmup_steps
+        if not 0 <= warmup < steps:
+            raise UsageError("--warmup-steps %d leaves none of the %d steps to time" % (warmup, steps))
+        return self._replace(steps=steps, warmup_steps=warmup)
 
     @property
     def global_batch_size(self):

@@ -1,38 +1,65 @@
-"""Where images come from: made up once, or ImageNet-layout TFRecords."""
+"""Batches for a worker: made up once, or read, decoded and counted; ``python -m workload.data`` looks at a data set.
 
-import glob
-import os
+``python -m workload.data check PATH`` decodes every picture and prints what it found as one JSON object;
+``python -m workload.data measure PATH`` prints how many images a second the input pipeline alone makes.
+"""
+
+import argparse
+import collections
+import json
+import sys
+import time
+from concurrent import futures
 
 import tensorflow.compat.v1 as tf
 
-from workload import images
-from workload.errors import UsageError
+from workload import images, sources
+from workload.config import Config
+from workload.errors import UsageError, WorkloadError
 
 SYNTHETIC = "synthetic"
-_SHUFFLE_BUFFER = 4096
-_FILES_AT_ONCE = 8
+
+Batch = collections.namedtuple("Batch", "images labels last_index initializer")
 
 
-def batches(config, rank, training):
-    """``(images, labels)`` tensors of one batch: float32 [N, size, size, 3] and int32 [N].
+def batch(config, rank, training):
+    """One batch as tensors: float32 images [N, size, size, 3], int32 labels [N], ``last_index``, ``initializer``.
 
     Each worker gets its own share of the data. Training data comes shuffled and without end; evaluation data once,
-    in order, the last batch possibly short.
+    in order, the last batch possibly short. ``last_index`` is the number of the batch's last picture among those that
+    this worker has read: what it exceeds the pictures delivered by could not be decoded (``Corrupt`` counts them).
     """
     if config.data == SYNTHETIC:
-        return synthetic(config, rank)
-    dataset = records(config.data, rank, config.workers, config.seed, training)
-    dataset = dataset.map(
-        lambda record: images.from_record(record, config.image_size, training),
+        return _synthetic(config, rank)
+    dataset = sources.opened(config.data).share(
+        sources.SPLITS[0 if training else 1], rank, config.workers, config.seed, training
+    )
+    dataset = tf.data.Dataset.zip((tf.data.Dataset.range(1 << 62), dataset))
+    dataset = dataset.interleave(
+        lambda index, pair: _decoded(config, index, pair, training),
+        cycle_length=16,
+        block_length=1,
         num_parallel_calls=tf.data.experimental.AUTOTUNE,
     )
     dataset = dataset.batch(config.batch_size, drop_remainder=training).prefetch(2)
     iterator = tf.data.make_initializable_iterator(dataset)
-    tf.add_to_collection(tf.GraphKeys.TABLE_INITIALIZERS, iterator.initializer)
-    return iterator.get_next()
+    pictures, labels, indices = iterator.get_next()
+    return Batch(pictures, labels, indices[-1], iterator.initializer)
 
 
-def synthetic(config, rank):
+def _decoded(config, index, pair, training):
+    """A data set of one picture, or of none where it cannot be decoded; reading errors are not caught here."""
+    one = tf.data.Dataset.from_tensors(pair).map(
+        lambda encoded, label: (
+            images.decode(encoded, config.image_size, training, config.augment == "imagenet"),
+            label,
+            index,
+        )
+    )
+    return one.apply(tf.data.experimental.ignore_errors())
+
+
+def _synthetic(config, rank):
     """One batch of random images and labels, made when the variables are initialised and kept: reading it is free."""
     seed = config.seed * 1000 + rank
     shape = [config.batch_size, config.image_size, config.image_size, 3]
@@ -41,36 +68,145 @@ def synthetic(config, rank):
     labels = tf.Variable(
         tf.random_uniform([config.batch_size], 0, config.classes, tf.int32, seed=seed), name="synthetic_labels", **local
     )
-    return pictures.read_value(), labels.read_value()
+    return Batch(pictures.read_value(), labels.read_value(), tf.constant(-1, tf.int64), tf.no_op())
 
 
-def record_files(path, training):
-    """The TFRecord files of one split, sorted: ``train-00000-of-01024`` and so on, or ``validation-*``.
+def steps_per_epoch(config):
+    """Steps in which all workers together see every picture once, rounded down but at least one; None if synthetic."""
+    if config.data == SYNTHETIC:
+        return None
+    return max(1, sources.opened(config.data).count("train") // config.global_batch_size)
+
+
+def check_labels(config):
+    """Make sure that the data's classes fit the model.
 
     Raises:
-        UsageError: there are none.
+        UsageError: a folder of pictures has more classes than the model.
     """
-    pattern = os.path.join(path, "train-*-of-*" if training else "validation-*-of-*")
-    files = sorted(glob.glob(pattern))
-    if not files:
-        raise UsageError("no files match %s; --data takes a folder of ImageNet-layout TFRecords" % pattern)
-    return files
+    if config.data == SYNTHETIC:
+        return
+    source = sources.opened(config.data)
+    if source.kind == "folder" and len(source.classes()) > config.classes:
+        raise UsageError("%s has %d classes; add --classes %d" % ((config.data,) + (len(source.classes()),) * 2))
 
 
-def records(path, rank, workers, seed, training):
-    """This worker's share of the serialised records: whole files when there are enough of them, else every n-th."""
-    files = record_files(path, training)
-    by_file = len(files) >= workers
-    dataset = tf.data.Dataset.from_tensor_slices(files[rank::workers] if by_file else files)
-    if training:
-        dataset = dataset.shuffle(len(files), seed=seed)
-    dataset = dataset.interleave(
-        tf.data.TFRecordDataset,
-        cycle_length=_FILES_AT_ONCE if by_file else 1,
-        num_parallel_calls=tf.data.experimental.AUTOTUNE if by_file else None,
-    )
-    if not by_file:
-        dataset = dataset.shard(workers, rank)
-    if training:
-        dataset = dataset.shuffle(_SHUFFLE_BUFFER, seed=seed + rank).repeat()
-    return dataset
+class Corrupt(object):
+    """Counts pictures that could not be decoded, up to a limit.
+
+    Raises (from ``add``):
+        WorkloadError: there are more.
+    """
+
+    def __init__(self, config):
+        self._config, self._delivered, self.count = config, 0, 0
+
+    def add(self, last_index, delivered):
+        """Take note of one more batch."""
+        if last_index < 0:
+            return
+        self._delivered += delivered
+        self.count = int(last_index) + 1 - self._delivered
+        if self.count > self._config.corrupt_limit:
+            raise WorkloadError(
+                "%d of %d pictures in %s cannot be decoded; python -m workload.data check %s names them"
+                % (self.count, last_index + 1, self._config.data, self._config.data)
+            )
+
+
+def check(path, limit=None):
+    """Decode every picture (or the first ``limit`` of each split) and tell what is there.
+
+    Returns:
+        ``{"path", "kind", "splits": {split: {"images", "labels": [lowest, highest], "corrupt", "examples"}}}``;
+        labels count from 0, ``examples`` are the first five that cannot be decoded, each with the reason.
+    """
+    source = sources.opened(path)
+    found = {}
+    for split in sources.SPLITS:
+        try:
+            source.count(split)
+        except UsageError as error:
+            found[split] = {"images": 0, "problem": str(error)}
+            continue
+        found[split] = _checked(source, split, limit)
+    return {"path": path, "kind": source.kind, "splits": found}
+
+
+def _checked(source, split, limit):
+    with tf.Graph().as_default(), futures.ThreadPoolExecutor(8) as pool:
+        dataset = source.share(split, 0, 1, 0, training=False)
+        following = tf.data.make_one_shot_iterator(dataset).get_next()
+        encoded = tf.placeholder(tf.string, [])
+        decoded = tf.image.decode_jpeg(encoded, channels=3).op
+        labels, problems, running, number = [], [], collections.deque(), 0
+        with tf.Session() as session:
+
+            def finish():
+                which, future = running.popleft()
+                error = future.exception()
+                if isinstance(error, tf.errors.OpError):
+                    problems.append({"number": which, "reason": error.message.splitlines()[0]})
+                elif error:
+                    raise error
+
+            while limit is None or number < limit:
+                try:
+                    content, label = session.run(following)
+                except tf.errors.OutOfRangeError:
+                    break
+                labels.append(int(label))
+                running.append((number, pool.submit(session.run, decoded, {encoded: content})))
+                number += 1
+                if len(running) > 64:
+                    finish()
+            while running:
+                finish()
+    return {
+        "images": number,
+        "labels": [min(labels), max(labels)] if labels else None,
+        "corrupt": len(problems),
+        "examples": problems[:5],
+    }
+
+
+def measure(config, batches):
+    """Images a second of the training input pipeline alone, over that many batches after a first one."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        made = batch(config, 0, training=True)
+        session.run(made.initializer)
+        session.run(made.images.op)
+        began = time.time()
+        for _ in range(batches):
+            session.run(made.images.op)
+        return batches * config.batch_size / (time.time() - began)
+
+
+def main(arguments=None):
+    """The ``check`` and ``measure`` commands; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="workload.data", description=__doc__)
+    parser.add_argument("command", choices=("check", "measure"))
+    parser.add_argument("path")
+    parser.add_argument("--limit", type=int, help="check: look at so many pictures of each split only")
+    parser.add_argument("--batch-size", type=int, default=32, help="measure: images in a batch")
+    parser.add_argument("--image-size", type=int, default=224, help="measure: height and width in pixels")
+    parser.add_argument("--batches", type=int, default=20, help="measure: batches to time")
+    given = parser.parse_args(arguments)
+    try:
+        if given.command == "check":
+            result = check(given.path, given.limit)
+            failed = any(split.get("corrupt") for split in result["splits"].values())
+        else:
+            config = Config(data=given.path, batch_size=given.batch_size, image_size=given.image_size, workers=1)
+            result = {"path": given.path, "images_per_second": round(measure(config, given.batches), 1)}
+            failed = False
+    except WorkloadError as error:
+        print(json.dumps({"event": "error", "message": str(error)}))
+        return error.exit_code
+    print(json.dumps(result))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    tf.disable_eager_execution()
+    sys.exit(main())

@@ -8,24 +8,19 @@ _DEVIATION = (58.4, 57.1, 57.4)
 _CENTRAL_SHARE = 0.875  # 224 of 256
 
 
-def from_record(record, size, training):
-    """``(image, label)`` of a serialised ImageNet example; labels there start at 1, here at 0."""
-    features = tf.io.parse_single_example(
-        record,
-        {
-            "image/encoded": tf.io.FixedLenFeature([], tf.string),
-            "image/class/label": tf.io.FixedLenFeature([], tf.int64),
-        },
-    )
-    label = tf.cast(features["image/class/label"], tf.int32) - 1
-    return decode(features["image/encoded"], size, training), label
+def decode(encoded, size, training, crop=True):
+    """A normalised float32 [size, size, 3] image of JPEG bytes.
 
-
-def decode(encoded, size, training):
-    """A normalised float32 [size, size, 3] image of JPEG bytes."""
-    image = _random_crop(encoded) if training else _central_crop(encoded)
+    With ``crop``: a random part, possibly mirrored, to train, and the central part to evaluate. Without: the whole.
+    """
+    if not crop:
+        image = tf.image.decode_jpeg(encoded, channels=3)
+    elif training:
+        image = _random_crop(encoded)
+    else:
+        image = _central_crop(encoded)
     image = tf.image.resize_bilinear([image], [size, size])[0]
-    if training:
+    if crop and training:
         image = tf.image.random_flip_left_right(image)
     image = (tf.cast(image, tf.float32) - _MEAN) / _DEVIATION
     image.set_shape([size, size, 3])

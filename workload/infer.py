@@ -11,7 +11,7 @@ import tensorflow.compat.v1 as tf
 from workload import data, model, session
 from workload.errors import UsageError
 
-_LATENCY_RUNS = 30
+_LATENCY_RUNS = 50
 
 
 def run(config, emit, rank=0):
@@ -20,23 +20,26 @@ def run(config, emit, rank=0):
     The weights are those of the newest checkpoint in ``config.model_dir``, else freshly initialised ones, which cost
     the same time.
     """
-    values, parameters = _weights(config)
+    config = config.settled(None)
+    weights, parameters = _weights(config)
     emit("start", **session.start_fields(config, parameters))
     with tf.Graph().as_default() as graph:
-        layers = model.Folded(values)
-        batch, _ = data.batches(config, rank, training=True)
-        one, _ = data.synthetic(config._replace(batch_size=1), rank)
+        layers = model.Folded(weights)
+        batch = data.batch(config, rank, training=True)
+        one = data.batch(config._replace(batch_size=1, data=data.SYNTHETIC), rank, training=True)
         logits, single = (
             model.resnet(pictures, config.classes, tf.as_dtype(config.dtype), layers, config.model)
-            for pictures in (batch, one)
+            for pictures in (batch.images, one.images)
         )
-        classes, single_class = tf.argmax(logits, 1).op, tf.argmax(single, 1).op
         with tf.Session(graph=graph, config=session.settings(config)) as running:
-            running.run(tf.local_variables_initializer())
-            running.run(tf.tables_initializer())
-            elapsed = _throughput(config, running, classes, emit)
-            latency = _latency(running, single_class)
+            running.run([tf.local_variables_initializer(), batch.initializer])
+            elapsed = _throughput(config, running.make_callable(tf.argmax(logits, 1).op), emit)
+            latency = _latency(running.make_callable(tf.argmax(single, 1).op))
+    if config.export_dir and rank == 0:
+        export(config, weights)
     return {
+        "steps": config.steps,
+        "warmup_steps": config.warmup_steps,
         "timed_steps": config.steps - config.warmup_steps,
         "elapsed_s": elapsed,
         "final_loss": None,
@@ -44,30 +47,51 @@ def run(config, emit, rank=0):
     }
 
 
+def export(config, weights):
+    """Write a SavedModel to ``config.export_dir``: images float32 [N, size, size, 3] to classes and probabilities.
+
+    The images are normalised ones, as ``images.decode`` makes them.
+
+    Raises:
+        UsageError: the folder exists already.
+    """
+    if tf.gfile.Exists(config.export_dir):
+        raise UsageError("--export-dir %s exists already; a SavedModel is written to a new folder" % config.export_dir)
+    with tf.Graph().as_default(), tf.Session(config=session.settings(config)) as running:
+        pictures = tf.placeholder(tf.float32, [None, config.image_size, config.image_size, 3], "images")
+        layers = model.Folded(weights)
+        logits = model.resnet(pictures, config.classes, tf.as_dtype(config.dtype), layers, config.model)
+        outputs = {"classes": tf.argmax(logits, 1), "probabilities": tf.nn.softmax(logits)}
+        tf.saved_model.simple_save(running, config.export_dir, {"images": pictures}, outputs)
+
+
+def values(running):
+    """``{variable name: array}`` of the model in that session, as ``model.Folded`` takes it."""
+    variables = [one for one in tf.global_variables() if one.op.name.startswith(model.SCOPE + "/")]
+    return dict(zip([variable.op.name for variable in variables], running.run(variables)))
+
+
 def _weights(config):
     """``({variable name: array}, number of parameters)`` of the model to run."""
     checkpoint = tf.train.latest_checkpoint(config.model_dir) if config.model_dir else None
     if config.model_dir and not checkpoint:
-        raise UsageError(
-            "no checkpoint in %s to run; train one there first, or leave --model-dir out" % config.model_dir
-        )
+        raise UsageError("no checkpoint in %s; train there first, or leave --model-dir out" % config.model_dir)
     with tf.Graph().as_default(), tf.Session(config=session.settings(config)) as running:
         tf.set_random_seed(config.seed)
         pictures = tf.zeros([1, config.image_size, config.image_size, 3])
         model.resnet(pictures, config.classes, tf.float32, model.Variables(training=False), config.model)
-        variables = tf.global_variables()
         if checkpoint:
-            tf.train.Saver(variables).restore(running, checkpoint)
+            tf.train.Saver().restore(running, checkpoint)
         else:
             running.run(tf.global_variables_initializer())
-        values = dict(zip([variable.op.name for variable in variables], running.run(variables)))
-        return values, model.parameter_count()
+        return values(running), model.parameter_count()
 
 
-def _throughput(config, running, operation, emit):
+def _throughput(config, infer, emit):
+    """Seconds for the timed batches."""
     began = marked = timed_from = time.time()
     for step in range(1, config.steps + 1):
-        running.run(operation)
+        infer()
         now = time.time()
         if step == config.warmup_steps:
             timed_from = now
@@ -84,12 +108,12 @@ def _throughput(config, running, operation, emit):
     return now - timed_from
 
 
-def _latency(running, operation):
+def _latency(infer):
     """Milliseconds for one image: ``{"p50", "p90", "p99"}``."""
     times = []
-    for _ in range(_LATENCY_RUNS + 3):
+    for _ in range(_LATENCY_RUNS + 5):
         began = time.time()
-        running.run(operation)
+        infer()
         times.append((time.time() - began) * 1e3)
     shown = (50, 90, 99)
-    return {"p%d" % share: round(value, 3) for share, value in zip(shown, np.percentile(times[3:], shown))}
+    return {"p%d" % share: round(value, 3) for share, value in zip(shown, np.percentile(times[5:], shown))}

@@ -12,7 +12,7 @@ One object a line, told apart by ``event``:
 ``summary``
     ``model, mode, dtype, engine, workers, batch_size, steps, warmup_steps, images_per_second`` (all workers, after the
     warm-up), ``final_loss`` (null from inference), ``memory_mib`` (the largest worker's peak), ``versions, host``; from
-    inference also ``latency_ms`` (``p50, p90, p99`` of single images).
+    inference also ``latency_ms`` (``p50, p90, p99`` of single images), and ``corrupt_images`` where some were skipped.
 ``error``
     ``message``; the process then exits with a non-zero code.
 """
@@ -53,14 +53,17 @@ def summary(config, results, versions, facts):
     """The ``summary`` line's fields, from every worker's result: the slowest clock and the largest memory count."""
     elapsed = max(result["elapsed_s"] for result in results)
     timed = results[0]["timed_steps"]
-    latency = results[0].get("latency_ms")
+    extra = {key: value for key, value in results[0].items() if key == "latency_ms"}
+    corrupt = sum(result.get("corrupt_images", 0) for result in results)
+    if corrupt:
+        extra["corrupt_images"] = corrupt
     return dict(
         config.described(),
-        steps=config.steps,
-        warmup_steps=config.warmup_steps,
+        steps=results[0]["steps"],
+        warmup_steps=results[0]["warmup_steps"],
         images_per_second=round(timed * config.global_batch_size / elapsed, 3),
         final_loss=results[0]["final_loss"],
-        **({"latency_ms": latency} if latency else {}),
+        **extra,
         memory_mib=max(result["memory_mib"] for result in results),
         versions=versions,
         host=facts,

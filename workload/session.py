@@ -16,7 +16,8 @@ def run(config, emit, rank=0, ring=None):
         ring: the Ring to the other workers; None when there are none.
 
     Returns:
-        ``{"timed_steps", "elapsed_s", "final_loss", "memory_mib"}``, and ``latency_ms`` from inference.
+        ``{"steps", "warmup_steps", "timed_steps", "elapsed_s", "final_loss", "memory_mib"}``, and ``latency_ms`` from
+        inference or ``corrupt_images`` from training.
 
     Raises:
         WorkloadError: TensorFlow refused something, the loss is not finite, or a worker was lost.

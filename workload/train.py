@@ -1,187 +1,163 @@
-"""Training: graph, session loop, checkpoints. The same code runs in one process and in each Spark task."""
+"""Training: the session loop, evaluation, checkpoints. The same code runs in one process and in each Spark task."""
 
 import math
-import os
 import time
 
-import numpy as np
 import tensorflow.compat.v1 as tf
 
-from workload import data, model, optimizer, session
-from workload.collective import GradientReducer
+from workload import checkpoint, data, graph, infer, model, session
 from workload.errors import UsageError, WorkloadError
-
-_BUCKET_BYTES = 16 << 20
 
 
 def run(config, emit, rank=0, ring=None):
-    """Train as told and return this worker's part of the summary.
-
-    Args:
-        config: the Config.
-        emit: called with ``event, **fields`` for each line.
-        rank: this worker's number.
-        ring: the Ring to the other workers; None when there are none.
-
-    Returns:
-        ``{"timed_steps", "elapsed_s", "final_loss"}``.
+    """Train as told and return this worker's part of the summary; arguments and result are ``session.run``'s.
 
     Raises:
         WorkloadError: the loss is not finite, the data cannot be read, or a worker was lost.
     """
-    checkpoint = _checkpoint_to_resume(config) if rank == 0 else None
-    with tf.Graph().as_default() as graph:
+    data.check_labels(config)
+    per_epoch = data.steps_per_epoch(config) if config.epochs or config.evaluate else None
+    config = config.settled(per_epoch)
+    resumed = checkpoint.to_resume(config) if rank == 0 else None
+    with tf.Graph().as_default() as built:
         tf.set_random_seed(config.seed)
-        pictures, labels = data.batches(config, rank, training=True)
-        training = _Training(config, ring, pictures, labels)
+        loop = _Loop(config, emit, rank, ring, per_epoch)
         emit("start", **session.start_fields(config, model.parameter_count()))
         try:
-            with tf.Session(graph=graph, config=session.settings(config)) as running:
-                running.run([tf.local_variables_initializer(), tf.global_variables_initializer()])
-                running.run(tf.tables_initializer())
-                if checkpoint:
-                    training.saver.restore(running, checkpoint)
-                if ring:
-                    _broadcast(running, ring)
-                graph.finalize()
-                result = _loop(config, running, training, emit)
-                if rank == 0 and config.model_dir:
-                    _save(config, running, training)
+            with tf.Session(graph=built, config=session.settings(config)) as running:
+                loop.start(running, resumed)
+                result = loop.run()
+                if config.export_dir and rank == 0:
+                    infer.export(config, infer.values(running))
+                return result
         except tf.errors.OpError:
-            if training.reducer and training.reducer.error:
-                raise training.reducer.error from None
+            if loop.training.error:
+                raise loop.training.error from None
             raise
         finally:
-            if training.reducer:
-                training.reducer.close()
-    return result
+            loop.training.close()
 
 
-class _Training(object):
-    """The training graph's handles: ``step`` (run it to train), ``loss``, ``global_step``, ``saver``, ``reducer``."""
+class _Loop(object):
+    """The graph's parts and what is done with them, step by step."""
 
-    def __init__(self, config, ring, pictures, labels):
-        logits = model.resnet(
-            pictures, config.classes, tf.as_dtype(config.dtype), model.Variables(training=True), config.model
-        )
-        loss = optimizer.cross_entropy(logits, labels, config.label_smoothing)
-        self.global_step = tf.train.get_or_create_global_step()
-        rate = optimizer.learning_rate(config.base_learning_rate, self.global_step, config.steps)
-        update = optimizer.momentum(rate)
-        gradients = update.compute_gradients(loss)
-        self.reducer = None
-        self.loss = loss
-        if ring:
-            gradients, self.reducer, self.loss = _all_reduced(gradients, loss, ring)
-        gradients = optimizer.decayed(gradients, config.weight_decay)
-        with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
-            self.step = update.apply_gradients(gradients, self.global_step)
-        self.saver = tf.train.Saver(max_to_keep=3)
+    def __init__(self, config, emit, rank, ring, per_epoch):
+        self._config, self._emit, self._per_epoch = config, emit, per_epoch
+        self._batch = data.batch(config, rank, training=True)
+        self.training = graph.Training(config, self._batch, ring)
+        if config.evaluate:
+            self._evaluated = data.batch(config, rank, training=False)
+            self._evaluation = graph.Evaluation(config, self._evaluated)
+        folder = config.model_dir if rank == 0 else None
+        self._keeper = checkpoint.Keeper(folder)
+        self._events = tf.summary.FileWriter(folder) if folder else None
+        self._corrupt = data.Corrupt(config)
+        self._session = None
 
+    def start(self, running, resumed):
+        """Initialise or restore the variables, alike on every worker."""
+        self._session = running
+        running.run([tf.local_variables_initializer(), tf.global_variables_initializer(), self._batch.initializer])
+        if resumed:
+            self._keeper.restore(running, resumed)
+        self.training.broadcast(running)
 
-def _all_reduced(gradients, loss, ring):
-    """The mean gradients and the mean loss over all workers, and the reducer that makes them."""
-    # The backward pass makes the last layers' gradients first, so they travel first; the loss goes with the last.
-    order = list(reversed(gradients))
-    buckets = _buckets([gradient for gradient, _ in order] + [loss])
-    reducer = GradientReducer(ring, [[tensor.shape.as_list() for tensor in bucket] for bucket in buckets])
-    submitted = [
-        tf.py_func(lambda *arrays, number=number: reducer.submit(number, arrays), bucket, [], stateful=True)
-        for number, bucket in enumerate(buckets)
-    ]
-    flat = [tensor for bucket in buckets for tensor in bucket]
-    with tf.control_dependencies(submitted):
-        means = tf.py_func(reducer.wait, [], [tf.float32] * len(flat), stateful=True)
-    for mean, tensor in zip(means, flat):
-        mean.set_shape(tensor.shape)
-    reduced = [(mean, variable) for mean, (_, variable) in zip(means, order)]
-    return list(reversed(reduced)), reducer, means[-1]
+    def run(self):
+        """Steps up to ``steps`` in all; the first ``warmup_steps`` of this run are not timed."""
+        config = self._config
+        first = int(self._session.run(self.training.global_step))
+        if first + config.warmup_steps >= config.steps:
+            raise UsageError(
+                "the checkpoint is at step %d; --steps %d leaves none to time after %d warm-up steps"
+                % (first, config.steps, config.warmup_steps)
+            )
+        began, timed, interval, since = time.time(), 0.0, 0.0, 0
+        for step in range(first + 1, config.steps + 1):
+            loss, seconds = self._train(step)
+            interval += seconds
+            since += 1
+            if step - first > config.warmup_steps:
+                timed += seconds
+            last = step == config.steps
+            if last or step % config.interval_steps == 0:
+                self._report(step, loss, since * config.global_batch_size / interval, time.time() - began)
+                interval, since = 0.0, 0
+            if last or (self._per_epoch and step % self._per_epoch == 0):
+                self._end_epoch(step)
+            elif step % config.checkpoint_steps == 0:
+                self._save(step)
+        if self._events:
+            self._events.close()
+        return {
+            "steps": config.steps,
+            "warmup_steps": config.warmup_steps,
+            "timed_steps": config.steps - first - config.warmup_steps,
+            "elapsed_s": timed,
+            "final_loss": round(loss, 6),
+            "corrupt_images": self._corrupt.count,
+        }
 
-
-def _buckets(tensors):
-    buckets, size = [[]], 0
-    for tensor in tensors:
-        if size > _BUCKET_BYTES:
-            buckets.append([])
-            size = 0
-        buckets[-1].append(tensor)
-        size += 4 * tensor.shape.num_elements()
-    return buckets
-
-
-def _broadcast(running, ring):
-    """Give every worker rank 0's variables: what it initialised or restored."""
-    variables = tf.global_variables()
-    values = []
-    for value in running.run(variables):
-        value = np.ascontiguousarray(value) if np.ndim(value) else np.array([value])
-        ring.broadcast(value)
-        values.append(value)
-    feeds = {
-        variable.initializer.inputs[1]: value.reshape(variable.shape.as_list())
-        for variable, value in zip(variables, values)
-    }
-    running.run([variable.initializer for variable in variables], feeds)
-
-
-def _loop(config, running, training, emit):
-    """Steps up to ``config.steps`` in all; the first ``warmup_steps`` of this run are not timed."""
-    first = int(running.run(training.global_step))
-    began = marked = time.time()
-    timed_from, loss, since = None, None, 0
-    for step in range(first + 1, config.steps + 1):
-        _, loss = running.run([training.step, training.loss])
-        loss = float(loss)
-        now = time.time()
-        since += 1
+    def _train(self, step):
+        """One step; ``(loss, seconds)``."""
+        began = time.time()
+        _, loss, last_index = self._session.run([self.training.step, self.training.loss, self._batch.last_index])
+        seconds = time.time() - began
+        self._corrupt.add(last_index, self._config.batch_size)
         if not math.isfinite(loss):
             raise WorkloadError(
-                "the loss is %s at step %d; try a --learning-rate below %g" % (loss, step, config.base_learning_rate)
+                "the loss is %s at step %d; try a --learning-rate below %g"
+                % (loss, step, self._config.base_learning_rate)
             )
-        if step - first == config.warmup_steps:
-            timed_from = now
-        if step % config.interval_steps == 0 or step == config.steps:
-            rate = since * config.global_batch_size / (now - marked)
-            emit(
-                "interval",
-                step=step,
-                loss=round(loss, 6),
-                images_per_second=round(rate, 3),
-                elapsed_s=round(now - began, 3),
-            )
-            marked, since = time.time(), 0
-    if timed_from is None:
-        timed_from = began
-    return {
-        "timed_steps": config.steps - first - config.warmup_steps,
-        "elapsed_s": now - timed_from,
-        "final_loss": round(loss, 6),
-    }
+        return float(loss), seconds
 
-
-def _checkpoint_to_resume(config):
-    """The checkpoint to go on from, or None for a fresh start.
-
-    Raises:
-        UsageError: ``--resume`` has nothing to resume or nothing left to do, or a fresh start would overwrite a
-            checkpoint.
-    """
-    found = tf.train.latest_checkpoint(config.model_dir) if config.model_dir else None
-    if not config.resume:
-        if found:
-            raise UsageError("%s already holds a checkpoint; add --resume or name another folder" % config.model_dir)
-        return None
-    if not found:
-        raise UsageError("--resume found no checkpoint in %s" % config.model_dir)
-    step = int(found.rsplit("-", 1)[1])
-    if step + config.warmup_steps >= config.steps:
-        raise UsageError(
-            "the checkpoint in %s is at step %d; --steps %d leaves none to time after %d warm-up steps"
-            % (config.model_dir, step, config.steps, config.warmup_steps)
+    def _report(self, step, loss, rate, elapsed):
+        self._emit(
+            "interval",
+            step=step,
+            loss=round(loss, 6),
+            images_per_second=round(rate, 3),
+            elapsed_s=round(elapsed, 3),
         )
-    return found
+        if self._events:
+            learning_rate = float(self._session.run(self.training.rate))
+            self._write_events(step, loss=loss, images_per_second=rate, learning_rate=learning_rate)
 
+    def _end_epoch(self, step):
+        self._save(step)
+        if not self._config.evaluate:
+            return
+        top_1, top_5, images = self._evaluate()
+        scores = {"top_1": round(top_1 / images, 6), "top_5": round(top_5 / images, 6)}
+        epoch = round(step / self._per_epoch, 3) if self._per_epoch else None
+        self._emit("evaluation", step=step, epoch=epoch, images=images, **scores)
+        self._keeper.offer(self._session, step, scores["top_1"])
+        if self._events:
+            self._write_events(step, **scores)
 
-def _save(config, running, training):
-    tf.gfile.MakeDirs(config.model_dir)
-    training.saver.save(running, os.path.join(config.model_dir, "model.ckpt"), training.global_step)
+    def _evaluate(self):
+        """``(top-1 hits, top-5 hits, images)`` over all workers' evaluation data."""
+        running, counts = self._session, [0, 0, 0]
+        running.run(self._evaluated.initializer)
+        corrupt = data.Corrupt(self._config)
+        while True:
+            try:
+                found, last_index = running.run([self._evaluation.correct, self._evaluated.last_index])
+            except tf.errors.OutOfRangeError:
+                break
+            counts = [count + int(more) for count, more in zip(counts, found)]
+            corrupt.add(last_index, found[-1])
+            if self._config.data == data.SYNTHETIC:  # one batch, which never ends
+                break
+        counts = self.training.total(counts)
+        if not counts[-1]:
+            raise WorkloadError("no picture of the validation split of %s could be read" % self._config.data)
+        return counts
+
+    def _save(self, step):
+        self.training.average_statistics(self._session)
+        self._keeper.save(self._session, step)
+
+    def _write_events(self, step, **values):
+        written = [tf.Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
+        self._events.add_summary(tf.Summary(value=written), step)
+        self._events.flush()

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from provisioner.cli.console import Console
     from provisioner.deployment import Deployment
     from provisioner.model import Resource, Spec
-    from provisioner.ports import Store
     from provisioner.runner import Runner
     from provisioner.step import Plan
 
@@ -110,14 +109,14 @@ def up(
             if remove:
                 console.warn("interrupted; removing everything, as --rm asks")
             else:
-                raise InterruptedRun("interrupted", _what_exists(spec, deployment.store)) from None
+                raise InterruptedRun("interrupted", _what_exists(deployment)) from None
             _remove_all(runner, deployment, console)
             raise InterruptedRun("interrupted", "everything was removed") from None
         except Exception as error:  # also a mistake of ours: what was created must not be left for it
             console.close()
             if not remove:
-                if spec.creates_instances and deployment.store.get("hosts"):
-                    console.warn(_what_exists(spec, deployment.store))
+                if spec.creates_instances:
+                    console.warn(_what_exists(deployment))
                 raise
             console.warn(f"{error}; removing everything, as --rm asks")
             _remove_all(runner, deployment, console)
@@ -125,7 +124,7 @@ def up(
         if remove:
             _remove_all(runner, deployment, console)
         elif spec.creates_instances:
-            console.say(f"\n{_what_exists(spec, deployment.store)}")
+            console.say(f"\n{_what_exists(deployment)}")
 
 
 def _confirm(spec: Spec, planned: Plan, console: Console, online: bool) -> None:
@@ -143,14 +142,24 @@ def _confirm(spec: Spec, planned: Plan, console: Console, online: bool) -> None:
         raise UsageError("not confirmed, nothing was done")
 
 
-def _what_exists(spec: Spec, store: Store) -> str:
-    price = store.get("price") if spec.creates_instances else None
-    cost = f", {price['per_hour']:g} {price['currency']} an hour" if price else ""
-    hosts = len(store.get("hosts", []))
-    what = f"{hosts} instance{'s' if hosts != 1 else ''} of {spec.name} exist{'s' if hosts == 1 else ''}{cost}"
+def _what_exists(deployment: Deployment) -> str:
+    """What costs money by now, how much, and what ends it: from the notes in the folder, without asking anybody."""
+    spec, store = deployment.spec, deployment.store
+    command = f"`provisioner down {spec.name}` removes everything"
     if not spec.creates_instances:
-        what = f"{spec.name} may still be running on its hosts"
-    return f"{what}; `provisioner down {spec.name}` removes everything"
+        return f"{spec.name} may still be running on its hosts; {command}"
+    price = store.get("price")
+    cost = f", {price['per_hour']:g} {price['currency']} an hour" if price else ""
+    made = len(deployment.made("instance"))
+    if not made and "instances" in store.unresolved():
+        return f"{_instances(spec.cloud.count)} of {spec.name} may exist{cost}; {command}"
+    if not made:
+        return f"no instance of {spec.name} exists, and its network costs nothing; {command}"
+    return f"{_instances(made)} of {spec.name} exist{'s' if made == 1 else ''}{cost}; {command}"
+
+
+def _instances(count: int) -> str:
+    return f"{count} instance{'s' if count != 1 else ''}"
 
 
 def _remove_all(runner: Runner, deployment: Deployment, console: Console) -> list[Resource]:
@@ -159,6 +168,9 @@ def _remove_all(runner: Runner, deployment: Deployment, console: Console) -> lis
 
     try:
         removed = runner.down()
+    except KeyboardInterrupt:
+        name = deployment.spec.name
+        raise InterruptedRun("interrupted while removing", f"`provisioner down {name}` goes on with it") from None
     finally:
         console.close()
     wiring.ended(deployment.store)  # type: ignore[arg-type]

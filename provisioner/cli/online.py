@@ -140,8 +140,8 @@ def sweep(region: str, yes: bool, console: Console) -> None:
     cloud = wiring.cloud_of_region(region, lambda text: console.say(f"    . {text}"))
 
     def look() -> list[Resource]:
-        # A tag filter without a value finds the key, whatever deployment it names.
-        return [resource for kind in KINDS for resource in cloud.find(kind, {TAG_NAME: ""})]
+        # Every deployment's name is another value of the tag, and a filter asks for one: so all are listed.
+        return [resource for kind in KINDS for resource in cloud.find(kind, {}) if TAG_NAME in resource.tags]
 
     found = look()
     rows = [(r.tags.get(TAG_NAME, "?"), r.kind, r.id, r.name, r.state) for r in found]

@@ -215,6 +215,7 @@ class InstancesStep:
         spec = self.deployment.spec
         by_name = {instance.name: instance for instance in found}
         if self.name in self.deployment.store.unresolved():
+            self.deployment.note_made("instance", [instance.id for instance in found])
             self.deployment.store.record(self.name, [instance.id for instance in found])
         self.deployment.set_addresses(
             [

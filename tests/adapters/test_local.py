@@ -122,11 +122,15 @@ def test_files_are_copied_both_ways(connection: LocalConnection, home: Path, tmp
     assert (tmp_path / "back").read_bytes() == b"content"
 
 
-def test_a_file_that_cannot_be_read_or_written_is_named(connection: LocalConnection) -> None:
+def test_a_file_that_cannot_be_read_or_written_is_named(connection: LocalConnection, home: Path) -> None:
     with pytest.raises(CommandError, match="localhost: nowhere could not be read: No such file or directory"):
         connection.get("nowhere")
     with pytest.raises(CommandError, match=r"localhost: /proc/nowhere/file could not be written"):
         connection.put(b"x", "/proc/nowhere/file")
+    (home / "folder").mkdir()
+    with pytest.raises(CommandError, match=r"localhost: folder could not be written: Is a directory"):
+        connection.put(b"x", "folder")
+    assert os.listdir(home) == ["folder"]
 
 
 def test_dial_reaches_what_listens_and_says_so_when_nothing_does(connection: LocalConnection) -> None:

@@ -9,23 +9,11 @@ import pytest
 from tests.support.cli import environment, provisioner, write
 
 COMMANDS = [
-    "init",
-    "plan",
-    "up",
-    "status",
-    "run",
-    "report",
-    "ssh",
-    "exec",
-    "cp",
-    "logs",
-    "tunnel",
-    "down",
-    "sweep",
-    "types",
-    "doctor",
-    "simulator",
-]  # the design's
+    *("init", "plan", "up", "status", "run", "report", "ssh", "exec", "cp", "logs", "tunnel"),
+    *("down", "sweep", "types", "doctor", "simulator"),
+]
+"""The design's."""
+
 MINE = "name: mine\nprovider: local\nruntime: host\n"
 
 

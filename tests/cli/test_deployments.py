@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -294,10 +294,8 @@ def test_a_new_life_that_was_cut_off_while_it_began_begins_again(monkeypatch: py
 
         with monkeypatch.context() as patch:
             patch.setattr(FolderStore, "set", dying)
-            try:
+            with suppress(KeyboardInterrupt):
                 wiring._begin(store, inventory.parse(MINE))
-            except KeyboardInterrupt:
-                pass
         again = FolderStore.open("mine", create=True)
         wiring._begin(again, inventory.parse(MINE))
         assert [again.get(key) for key in ("results", "ids", "made", "hosts")] == [[], {}, {}, []], cut

@@ -159,17 +159,24 @@ class SshServer:
         )
         self._children.append(child)
         await process.redirect(child.stdin, child.stdout, child.stderr, send_eof=False)  # stderr may end before stdout
+        ending = asyncio.create_task(_end_of_output(process))
         status = await asyncio.get_running_loop().run_in_executor(None, child.wait)
         if status < 0:
             process.exit_with_signal(signal.Signals(-status).name.removeprefix("SIG"))
             await process.wait_closed()
             return
-        # as sshd: the status at once, the end of output when nothing holds it open any more
+        # as sshd: the status when it ends, the end of output when nothing holds it open any more, whichever is first
         process.channel._send_request(b"exit-status", asyncssh.packet.UInt32(status))
-        await process.stdout.drain()
-        await process.stderr.drain()
+        await ending
         process.close()
         await process.wait_closed()
+
+
+async def _end_of_output(process: asyncssh.SSHServerProcess[bytes]) -> None:
+    await process.stdout.drain()
+    await process.stderr.drain()
+    with contextlib.suppress(OSError):  # the other side has closed it
+        process.channel.write_eof()
 
 
 async def _terminal(process: asyncssh.SSHServerProcess[bytes]) -> None:

@@ -161,20 +161,29 @@ def _task(config, driver, secret):
     context = BarrierTaskContext.get()
     rank = context.partitionId()
     line = channel.WorkerLine(driver, secret, rank)
+    ring = None
     try:
         own_host = context.getTaskInfos()[rank].address.rsplit(":", 1)[0]
-        listener = transport.listen(own_host)
-        own = "%s:%d" % (own_host, listener.getsockname()[1])
-        addresses = [(where.rsplit(":", 1)[0], int(where.rsplit(":", 1)[1])) for where in context.allGather(own)]
-        ring = Ring(rank, addresses, listener, secret) if len(addresses) > 1 else None
+        with transport.listen(own_host) as listener:
+            own = "%s:%d" % (own_host, listener.getsockname()[1])
+            addresses = [_address(where) for where in context.allGather(own)]
+            ring = Ring(rank, addresses, listener, secret) if len(addresses) > 1 else None
         threads = config.threads or host.physical_cores(os.sched_getaffinity(0))
         result = session.run(config._replace(threads=threads), line.emit, rank, ring)
         line.done()
     except BaseException as error:
         line.failed(error)
         raise
+    finally:
+        if ring:
+            ring.close()
     facts = {"rank": rank, "versions": host.versions("tensorflow", "numpy"), "host": host.facts()}
     return json.dumps(dict(result, **facts))
+
+
+def _address(text):
+    name, _, port = text.rpartition(":")
+    return name, int(port)
 
 
 def _with_pyspark(line, version):

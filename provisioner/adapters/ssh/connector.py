@@ -32,8 +32,8 @@ class SshConnector:
         key: the private key's file; None takes the SSH agent's keys, then the usual ones in ~/.ssh.
         known_hosts: the deployment's own file; ~/.ssh/known_hosts is never looked at.
         accept_new: write down the key of a host that has none there yet, in place of refusing it.
-        connect_timeout_s: the deadline of each stage of one attempt (TCP, banner, key exchange, login), and later of each
-            answer to a request for a channel or a file.
+        connect_timeout_s: the deadline of each stage of one attempt (TCP, banner, key exchange, login), and later of
+            each answer to a request for a channel or a file.
         clock: for the pauses between attempts.
         progress: told what is being waited for, each time it changes.
         jump: a host to go through, with the same key and known_hosts.

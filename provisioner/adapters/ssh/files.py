@@ -63,9 +63,7 @@ class RemoteFiles:
     def get(self, path: str, target: IO[bytes]) -> None:
         """Copy a file to `target`."""
         with self._client.open(path, "rb") as source:
-            size = source.stat().st_size or 0
-            if size:
-                source.prefetch(size, max_concurrent_requests=64)
+            source.prefetch(source.stat().st_size or 0, max_concurrent_requests=64)
             while data := source.read(CHUNK):  # to its end: /proc says 0, and a log grows
                 target.write(data)
 

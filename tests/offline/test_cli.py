@@ -1,0 +1,279 @@
+"""Commands that ask the cloud, against the simulator: what they show, and that looking changes nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.cli import PATIENCE_S, command, environment, provisioner
+from tests.support.site import ONE_OF_EACH, Site
+
+LOOKING = re.compile(r"Describe\w+|List\w+|GetCallerIdentity")
+
+
+def changing(calls: list[dict[str, Any]]) -> list[str]:
+    """The calls that are neither a look nor a dry run."""
+    return [
+        c["action"]
+        for c in calls
+        if not LOOKING.fullmatch(c["action"]) and c["params"].get("DryRun", "").lower() != "true"
+    ]
+
+
+# ------------------------------------------------------------------------------------------------ plan --online
+
+
+def test_plan_online_shows_who_stock_and_price_and_changes_nothing(site: Site) -> None:
+    done = site.run("plan", site.inventory(cloud=", count: 2"), "--online")
+    assert (done.code, done.err) == (0, "")
+    assert "Online, as acs:ram::" in done.out
+    assert "ecs.hfc7.large: in stock in cn-hangzhou-" in done.out
+    assert re.search(r"price [\d.]+ CNY an hour for 2 x ecs\.hfc7\.large", done.out)
+    assert "at most " in done.out
+    assert done.out.rstrip().endswith("Nothing was changed.")
+    assert changing(site.simulator.calls) == []
+    assert site.simulator.resources == []
+    assert not (site.folder / "state").exists()
+
+
+def test_plan_online_as_json(site: Site) -> None:
+    document = site.run("up", site.inventory(), "--dry-run", "--online", "--json").json
+    assert list(document) == ["name", "resources", "steps", "files", "warnings", "online"]
+    assert {"identity", "image", "stock", "price", "dry_run"} <= set(document["online"])
+    assert document["online"]["price"]["per_hour"] > 0
+    assert changing(site.simulator.calls) == []
+
+
+def test_with_a_network_of_ones_own_the_creating_call_itself_is_tried(site: Site) -> None:
+    """RunInstances with DryRun: permissions, parameters and stock, and nothing is made."""
+    from tests.simulator.client import Client
+
+    network = Client(site.simulator).network("cn-hangzhou-i")
+    cloud = (
+        f", zones: [cn-hangzhou-i], vpc_id: {network['vpc']}, vswitch_id: {network['switch']}, "
+        f"security_group_id: {network['group']}"
+    )
+    before = len(site.simulator.calls)
+    done = site.run("plan", site.inventory(cloud=cloud), "--online")
+    assert done.code == 0, done.err
+    assert "RunInstances dry run: passed" in done.out
+    (run,) = [call for call in site.simulator.calls if call["action"] == "RunInstances"]
+    assert run["params"]["DryRun"].lower() == "true"
+    assert changing(site.simulator.calls[before:]) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ({"kind": "no-stock"}, "none of ecs.hfc7.large, ecs.hfg7.large is in stock in cn-hangzhou"),
+        (
+            {"action": "GetCallerIdentity", "kind": "error", "code": "InvalidAccessKeyId.NotFound", "status": 404},
+            "InvalidAccessKeyId.NotFound",
+        ),
+        (
+            {"action": "DescribePrice", "kind": "error", "code": "Forbidden.RAM", "status": 403, "times": None},
+            "Forbidden.RAM",
+        ),
+    ],
+    ids=["no stock", "no such key", "no permission"],
+)
+def test_plan_online_says_what_up_would_fail_of(site: Site, fault: dict[str, Any], said: str) -> None:
+    site.faults(fault)
+    done = site.run("plan", site.inventory(), "--online")
+    assert done.code == 1
+    assert said in done.err
+    assert "Plan for demo" in done.out
+
+
+def test_proxies_in_the_environment_do_not_matter_to_a_simulator(site: Site) -> None:
+    """Calls to loopback never go through a proxy."""
+    nowhere = "http://127.0.0.1:9"
+    proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY"), nowhere)
+    done = site.run("plan", site.inventory(), "--online", **proxies)
+    assert (done.code, done.err) == (0, "")
+
+
+def test_the_users_own_credentials_are_neither_needed_nor_sent(site: Site) -> None:
+    """provider: simulator has a documented pair of its own."""
+    keys = {"ALIBABA_CLOUD_ACCESS_KEY_ID": "my-key-id", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "my-key-secret"}
+    done = site.run("plan", site.inventory(), "--online", **keys)
+    assert done.code == 0, done.err
+    assert "my-key" not in json.dumps(site.simulator.calls)
+
+
+def test_an_endpoint_that_is_none_is_a_wrong_command(tmp_path: Path, site: Site) -> None:
+    done = provisioner("plan", site.inventory(), "--online", PROVISIONER_ENDPOINT="localhost")
+    assert done.code == 2
+    assert "PROVISIONER_ENDPOINT=localhost is not a URL" in done.err
+
+
+def test_without_credentials_the_real_cloud_is_not_called(site: Site) -> None:
+    """provider: alibaba in an empty home: what is missing and where to put it."""
+    path = site.inventory()
+    path.write_text(path.read_text().replace("provider: simulator", "provider: alibaba"))
+    done = provisioner("plan", path, "--online", ALIBABA_CLOUD_ECS_METADATA_DISABLED="true")
+    assert done.code == 1
+    assert "redentials" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_provider_alibaba_runs_the_same_code_against_the_endpoint(site: Site) -> None:
+    path = site.inventory()
+    path.write_text(path.read_text().replace("provider: simulator", "provider: alibaba"))
+    key_id, secret = site.simulator.key_pair
+    keys = {"ALIBABA_CLOUD_ACCESS_KEY_ID": key_id, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": secret}
+    done = site.run("plan", path, "--online", **keys)
+    assert done.code == 0, done.err
+    wrong = site.run("plan", path, "--online", **{**keys, "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "wrong"})
+    assert wrong.code == 1
+    assert secret not in wrong.err
+
+
+# ------------------------------------------------------------------------------------------------ status, types
+
+
+def test_status_asks_the_cloud(site: Site) -> None:
+    """Hosts with their states, age, cost so far, and when they release themselves."""
+    site.up(site.inventory(cloud=", count: 2"))
+    site.simulator.advance(1800)
+    found = site.run("status", "demo", "--json").json
+    assert [(host["name"], host["state"]) for host in found["hosts"]] == [
+        ("demo-001", "Running"),
+        ("demo-002", "Running"),
+    ]
+    assert all(host["address"] and host["id"].startswith("i-") and host["type"] for host in found["hosts"])
+    assert found["cost"]["currency"] == "CNY"
+    assert found["cost"]["per_hour"] > 0
+    assert 0 < found["release_in_s"] <= 3600
+    table = site.run("status").out
+    assert "demo-001" in table
+    assert "demo-002" in table
+    assert "CNY" in table
+
+
+def test_status_notices_what_ended_by_itself(site: Site) -> None:
+    """Auto-release: the simulated time goes on by two hours."""
+    site.up(site.inventory())
+    site.simulator.advance(7200)
+    site.until(lambda: site.kinds()["instance"] == 0)
+    found = site.run("status", "demo", "--json").json
+    assert found["state"] == "no instances"
+    assert found["hosts"] == []
+
+
+def test_types_of_a_region_have_stock_and_price(site: Site) -> None:
+    found = {each["instance_type"]: each for each in site.run("types", "--region", "cn-hangzhou", "--json").json}
+    assert found["ecs.hfc7.large"]["zones"]
+    assert found["ecs.hfc7.large"]["pay_as_you_go"] > found["ecs.hfc7.large"]["spot"] > 0
+    assert changing(site.simulator.calls) == []
+
+
+# ------------------------------------------------------------------------------------------------ up
+
+
+def test_up_as_json_is_events_and_nothing_else(site: Site) -> None:
+    """Fails in the third phase: nothing may be logged into."""
+    site.faults({"action": "RunCommand", "kind": "error", "code": "Forbidden.RAM", "status": 403, "times": None})
+    done = site.run("up", site.inventory(), "--yes", "--json")
+    assert done.code == 1
+    kinds = {line["kind"] for line in done.lines}
+    assert {"phase", "start", "done"} <= kinds
+    assert next(line["step"] for line in done.lines if line["kind"] == "done") == "vpc"
+
+
+def test_two_at_once_are_one(site: Site) -> None:
+    """The second `up` is told who is at work, and the first is not disturbed."""
+    site.faults({"action": "RunInstances", "kind": "slow", "delay_s": 600})
+    first = site.partial(site.inventory(), 2)
+    site.until(lambda: "RunInstances" in site.actions(), first)
+    for words in (["up", site.inventory(), "--yes"], ["down", "demo", "--yes"]):
+        second = site.run(*words)
+        assert second.code == 1
+        assert f"(pid {first.pid})" in second.err
+        assert "deployment demo is in use by" in second.err
+    site.kill(first)
+    site.faults()
+    site.up(site.inventory())  # the lock ended with its process
+    assert site.kinds() == ONE_OF_EACH
+
+
+def test_a_deployment_of_the_same_name_elsewhere_is_neither_taken_nor_removed(site: Site) -> None:
+    """Two people, one account, one inventory."""
+    site.up(site.inventory(), phases=1)
+    (site.folder / "state").rename(site.folder / "elsewhere")
+    done = site.run("up", site.inventory(), "--yes")
+    assert done.code == 1
+    assert "the name demo is taken by another run: vpc-" in done.err
+    assert site.run("down", "demo", "--yes").code == 0
+    assert site.kinds()["vpc"] == 1
+
+
+# ------------------------------------------------------------------------------------------------ simulator
+
+
+@pytest.fixture(name="served")
+def _served(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`provisioner simulator serve` in a process of its own, and its endpoint."""
+    process = subprocess.Popen(
+        command("simulator", "serve", "--port", "0", "--machines", "process", "--pace", "0"),
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("simulator at http://127.0.0.1:"), (line, process.poll())
+        yield process, line.split()[-1]
+    finally:
+        process.kill()
+        process.communicate(timeout=PATIENCE_S)
+
+
+def test_a_simulator_for_anybody(served: tuple[subprocess.Popen[str], str], site: Site) -> None:
+    process, endpoint = served
+    assert process.stdout is not None
+    assert process.stdout.readline().strip() == f"export PROVISIONER_ENDPOINT={endpoint}"
+    done = provisioner("plan", site.inventory(), "--online", PROVISIONER_ENDPOINT=endpoint)
+    assert done.code == 0, done.err
+    with urllib.request.urlopen(f"{endpoint}/_simulator/calls", timeout=PATIENCE_S) as answer:
+        assert "GetCallerIdentity" in {call["action"] for call in json.load(answer)}
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode in (0, 130)
+    assert "Traceback" not in err
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is more than the note of its end."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_simulator_of_ones_own_outlives_the_command_and_is_stopped(site: Site) -> None:
+    """Without PROVISIONER_ENDPOINT provider: simulator starts one in the background, once."""
+    path = site.inventory()
+    try:
+        assert provisioner("plan", path, "--online").code == 0
+        running = provisioner("simulator", "status").out
+        found = re.search(r"simulator at (\S+), pid (\d+), machines: process", running)
+        assert found, running
+        assert provisioner("plan", path, "--online").code == 0
+        assert provisioner("simulator", "status").out == running
+        assert provisioner("simulator", "stop").out == "stopped\n"
+        assert not runs(int(found.group(2)))
+        assert provisioner("simulator", "status").out == "no simulator is running\n"
+        assert provisioner("simulator", "stop").out == "no simulator was running\n"
+    finally:
+        assert provisioner("simulator", "clean").code == 0

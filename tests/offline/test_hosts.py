@@ -1,0 +1,124 @@
+"""The way onto simulated machines: real SSH with host keys that are known before, commands and files both ways."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import pytest
+
+from provisioner.adapters.known_hosts import fingerprint, known_keys
+from tests.simulator.client import Client
+from tests.support.site import Site
+
+PORT = 2222
+
+
+@pytest.fixture(name="host")
+def _host(site: Site) -> Site:
+    """One instance that runs and whose keys are known."""
+    site.up(site.inventory())
+    return site
+
+
+def state(site: Site) -> Any:
+    return json.loads((site.folder / "state/provisioner/demo/state.json").read_text())["values"]
+
+
+def machine(site: Site) -> Path:
+    """The folder of the only machine."""
+    (root,) = (site.folder / "simulator/machines").glob("*/root")
+    return root
+
+
+def restarted(site: Site) -> None:
+    """Stop and start the instance; it keeps its address."""
+    client, (known,) = Client(site.simulator), state(site)["hosts"]
+    before = client.instances()[0]
+    client.call("StopInstance", InstanceId=known["instance_id"])
+    site.until(lambda: client.instances()[0]["Status"] == "Stopped")
+    client.call("StartInstance", InstanceId=known["instance_id"])
+    site.until(lambda: client.instances()[0]["Status"] == "Running")
+    assert client.instances()[0]["PublicIpAddress"] == before["PublicIpAddress"]
+
+
+def test_keys_are_known_before_the_first_connection(host: Site) -> None:
+    (known,) = state(host)["hosts"]
+    keys = known_keys(host.folder / "state/provisioner/demo/known_hosts", known["address"], PORT)
+    shown = (machine(host) / "etc/ssh/ssh_host_ed25519_key.pub").read_text()
+    assert keys == [" ".join(shown.split()[:2])]
+    assert known["user"] == "root"
+
+
+def test_commands_run_there_and_end_as_they_ended(host: Site) -> None:
+    done = host.run("exec", "demo", "--", "cat /etc/hostname >/dev/null; echo $MACHINE_ROOT; exit 3")
+    assert (done.code, done.out) == (3, f"{machine(host)}\n")
+    assert host.run("exec", "demo", "--host", "all", "--", "true").code == 0
+
+
+def test_every_host_answers_with_its_name(site: Site) -> None:
+    site.up(site.inventory(cloud=", count: 2"))
+    out = site.run("exec", "demo", "--host", "all", "--", "cat $MACHINE_ROOT/etc/hostname").out
+    assert out == "[demo-001] demo-001\n[demo-002] demo-002\n"
+    assert site.run("exec", "demo", "--host", "demo-002", "--", "cat $MACHINE_ROOT/etc/hostname").out == "demo-002\n"
+
+
+def test_files_go_there_and_come_back(host: Site, tmp_path: Path) -> None:
+    (tmp_path / "data/sub").mkdir(parents=True)
+    (tmp_path / "data/a").write_bytes(bytes(range(256)) * 4096)
+    (tmp_path / "data/sub/b").write_text("b")
+    assert host.run("cp", tmp_path / "data", "demo:there").out == "2 files copied\n"
+    assert (machine(host) / "there/a").read_bytes() == (tmp_path / "data/a").read_bytes()
+    assert host.run("cp", "demo:there", tmp_path / "back").out == "2 files copied\n"
+    assert (tmp_path / "back/a").read_bytes() == (tmp_path / "data/a").read_bytes()
+    assert (tmp_path / "back/sub/b").read_text() == "b"
+
+
+def test_a_changed_host_key_is_refused_with_both_fingerprints(host: Site) -> None:
+    """Nothing is sent to it; not by `exec`, and not by `up`."""
+    old = (machine(host) / "etc/ssh/ssh_host_ed25519_key.pub").read_text()
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    (machine(host) / "etc/ssh/ssh_host_ed25519_key").write_bytes(key.export_private_key())
+    restarted(host)
+    new = key.export_public_key().decode()
+    for words in (["exec", "demo", "--", "touch sent"], ["up", host.inventory(), "--yes"]):
+        done = host.run(*words)
+        assert done.code == 1
+        assert "has CHANGED" in done.err
+        assert fingerprint(old) in done.err
+        assert fingerprint(new) in done.err
+    assert not (machine(host) / "sent").exists()
+    assert host.run("down", "demo", "--yes").code == 0  # a host that is not trusted is removed all the same
+    assert host.simulator.resources == []
+
+
+def test_the_same_key_after_a_restart_is_fine(host: Site) -> None:
+    restarted(host)
+    assert host.run("exec", "demo", "--", "true").code == 0
+
+
+def test_a_host_whose_key_is_not_known_is_refused(host: Site) -> None:
+    (host.folder / "state/provisioner/demo/known_hosts").unlink()
+    done = host.run("exec", "demo", "--", "touch sent")
+    assert done.code == 1
+    assert "is unknown" in done.err
+    assert "SHA256:" in done.err
+    assert not (machine(host) / "sent").exists()
+
+
+def test_a_host_that_is_gone_says_so(host: Site) -> None:
+    """The address belongs to nobody any more; `down` does not need it."""
+    path = host.folder / "state/provisioner/demo/state.json"
+    document = json.loads(path.read_text())
+    document["values"]["inventory"]["ssh"]["ready_timeout_s"] = 1
+    path.write_text(json.dumps(document))
+    (known,) = state(host)["hosts"]
+    Client(host.simulator).call("DeleteInstance", InstanceId=known["instance_id"], Force="true")
+    host.until(lambda: host.kinds()["instance"] == 0)
+    done = host.run("exec", "demo", "--", "true")
+    assert done.code == 1
+    assert "could not connect to demo-001" in done.err
+    assert "connection refused" in done.err
+    assert host.run("down", "demo", "--yes").code == 0

@@ -1,0 +1,126 @@
+"""`up` killed while it creates things, by SIGKILL: the same `up` again ends with one of each.
+
+The real SDK over HTTP to the simulator; each `up` is a process. (Every instant at which something changes is gone
+through in tests/steps/test_killed.py, in one process with a cloud in memory.)
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from tests.support.site import ONE_OF_EACH, Site
+
+CREATING = {
+    "vpc": "CreateVpc",
+    "vswitch": "CreateVSwitch",
+    "security-group": "CreateSecurityGroup",
+    "key-pair": "ImportKeyPair",
+    "instance": "RunInstances",
+}
+STEPS = {kind: "instances" if kind == "instance" else kind for kind in CREATING}
+
+
+def killed_while_waiting(site: Site, kind: str) -> None:
+    """The cloud has made it, the answer never arrives."""
+    site.faults({"action": CREATING[kind], "kind": "slow", "delay_s": 600})
+    process = site.partial(site.inventory(), 2)
+    site.until(lambda: site.kinds()[kind], process)
+    site.kill(process)
+    site.faults()
+
+
+def killed_after_the_record(site: Site, kind: str) -> None:
+    """The answer has arrived and its id is on the disk."""
+    process = site.partial(site.inventory(), 2, "--die-after", STEPS[kind])
+    code, _, err = site.end(process)
+    assert code == -signal.SIGKILL, err
+    assert site.kinds()[kind] == 1
+
+
+@pytest.mark.parametrize("kind", CREATING)
+def test_killed_before_the_answer_up_again_makes_none_twice(site: Site, kind: str) -> None:
+    killed_while_waiting(site, kind)
+    site.up(site.inventory())
+    assert site.kinds() == ONE_OF_EACH
+
+
+@pytest.mark.parametrize("kind", CREATING)
+def test_killed_after_the_record_up_again_makes_none_twice(site: Site, kind: str) -> None:
+    killed_after_the_record(site, kind)
+    site.up(site.inventory())
+    assert site.kinds() == ONE_OF_EACH
+
+
+def test_what_was_made_shows_late_and_is_made_once(site: Site) -> None:
+    """The cloud's lists lag behind; killed and started again meanwhile."""
+    killed_after_the_record(site, "instance")
+    site.faults({"action": "Describe*", "kind": "stale", "delay_s": 3, "times": None})
+    site.up(site.inventory())
+    assert site.kinds() == ONE_OF_EACH
+
+
+def test_a_second_up_creates_nothing(site: Site) -> None:
+    first = site.up(site.inventory())
+    assert first["changed"] == 6
+    before = len(site.actions())
+    assert site.up(site.inventory()) == {"changed": 0, "present": 6}
+    assert {action for action in site.actions()[before:] if not action.startswith("Describe")} == set()
+
+
+def test_every_creating_call_carries_tags_and_those_with_a_token_carry_that(site: Site) -> None:
+    site.up(site.inventory())
+    for call in site.simulator.calls:
+        if call["action"] in CREATING.values():
+            assert call["params"]["Tag.1.Key"] == "provisioner:name"
+            assert call["params"]["Tag.2.Key"] == "provisioner:run"
+            assert call["action"] == "ImportKeyPair" or call["params"]["ClientToken"]
+
+
+@pytest.mark.parametrize("kind", ["lost-before", "lost-after"])
+def test_lost_answers_are_survived(site: Site, kind: str) -> None:
+    """Every creating call gets no answer the first time, made or not."""
+    site.faults(*({"action": action, "kind": kind, "times": 1} for action in CREATING.values()))
+    site.up(site.inventory())
+    assert site.kinds() == ONE_OF_EACH
+
+
+def test_a_storm_of_throttling_is_survived(site: Site) -> None:
+    site.faults(*({"kind": "throttle", "times": 2, "after": after, "retry_after_ms": 50} for after in range(0, 30, 6)))
+    site.up(site.inventory())
+    assert site.kinds() == ONE_OF_EACH
+
+
+def test_without_stock_in_the_first_zone_the_next_is_taken(site: Site) -> None:
+    """Each candidate with a ClientToken of its own."""
+    zones = ["cn-hangzhou-i", "cn-hangzhou-j"]
+    site.faults({"kind": "no-stock", "zone": zones[0]})
+    site.up(site.inventory(cloud=f", zones: [{', '.join(zones)}]"))
+    runs = [call for call in site.simulator.calls if call["action"] == "RunInstances"]
+    tried = [(call["params"]["InstanceType"], call["params"]["ZoneId"]) for call in runs]
+    assert tried == [("ecs.hfc7.large", zones[0]), ("ecs.hfc7.large", zones[1])]
+    assert len({call["params"]["ClientToken"] for call in runs}) == 2
+    assert site.kinds() == {**ONE_OF_EACH, "vswitch": 2}
+    assert site.run("down", "demo", "--yes").code == 0
+    assert site.kinds() == {}
+
+
+def test_without_stock_anywhere_nothing_is_left_running(site: Site) -> None:
+    site.faults({"kind": "no-stock"})
+    done = site.run("up", site.inventory(), "--yes")
+    assert done.code == 1
+    assert "has capacity" in done.err
+    assert "ecs.hfc7.large" in done.err
+    assert site.kinds()["instance"] == 0
+
+
+def test_a_hundred_instances_are_one_call(make_site: Callable[..., Site]) -> None:
+    many = make_site(machines="none")
+    many.up(many.inventory(cloud=", count: 100"), phases=1)
+    before = len(many.actions())
+    process = many.partial(many.inventory(cloud=", count: 100"), 2)
+    many.until(lambda: many.kinds()["instance"] == 100, process)
+    assert many.actions()[before:].count("RunInstances") == 1
+    many.kill(process)

@@ -1,0 +1,63 @@
+"""The first phases of `up` in a process: `python -m tests.support.partial INVENTORY PHASES [--die-after STEP]`.
+
+Prints one JSON line, {"changed", "present"}. With --die-after the process kills itself right after it has recorded what
+the step's creating call made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from provisioner import steps
+from provisioner.adapters.store import FolderStore
+from provisioner.cli import report_error, wiring
+from provisioner.errors import ProvisionerError
+from provisioner.inventory import load
+from provisioner.runner import Event, Runner
+from provisioner.step import Plan
+
+
+class DyingStore(FolderStore):
+    """The real folder, and a sudden end."""
+
+    last = ""
+
+    def record(self, step: str, ids: Sequence[str]) -> None:
+        super().record(step, ids)
+        if step.partition("/")[0] == self.last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main() -> int:
+    """Run it; the exit code of the command line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("inventory", type=Path)
+    parser.add_argument("phases", type=int)
+    parser.add_argument("--die-after", default="")
+    options = parser.parse_args()
+    if options.die_after:
+        DyingStore.last = options.die_after
+        sys.modules[FolderStore.__module__].FolderStore = DyingStore  # type: ignore[attr-defined]
+
+    def show(event: Event) -> None:
+        print(json.dumps(event.as_json()), file=sys.stderr, flush=True)
+
+    try:
+        with wiring.opened(load(options.inventory), show, create=True) as (deployment, emit):
+            full = steps.plan(deployment)
+            outcome = Runner(deployment, Plan(full.name, full.phases[: options.phases]), emit).up()
+    except ProvisionerError as error:
+        report_error(error)
+        return error.exit_code
+    print(json.dumps({"changed": outcome.changed, "present": outcome.present}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,53 @@
+"""Checkpoints of a run in its folder: the newest ones, the best one, and what to resume from."""
+
+import os
+
+import tensorflow.compat.v1 as tf
+
+from workload.errors import UsageError
+
+_NAME = "model.ckpt"
+
+
+def to_resume(config):
+    """The checkpoint to go on from, or None for a fresh start.
+
+    Raises:
+        UsageError: ``--resume`` has nothing to resume, or a fresh start would overwrite a checkpoint.
+    """
+    found = tf.train.latest_checkpoint(config.model_dir) if config.model_dir else None
+    if config.resume and not found:
+        raise UsageError("--resume found no checkpoint in %s" % config.model_dir)
+    if found and not config.resume:
+        raise UsageError("%s already holds a checkpoint; add --resume or name another folder" % config.model_dir)
+    return found
+
+
+class Keeper(object):
+    """Writes the default graph's variables to the folder; does nothing without one.
+
+    The three newest checkpoints stay, and in ``best/`` the one with the highest score.
+    """
+
+    def __init__(self, folder):
+        self._folder = folder
+        self._newest, self._best = tf.train.Saver(max_to_keep=3), tf.train.Saver(max_to_keep=1)
+        self._best_score = -1.0
+
+    def restore(self, session, path):
+        """Load that checkpoint."""
+        self._newest.restore(session, path)
+
+    def save(self, session, step):
+        """Write a checkpoint."""
+        if self._folder:
+            tf.gfile.MakeDirs(self._folder)
+            self._newest.save(session, os.path.join(self._folder, _NAME), step)
+
+    def offer(self, session, step, score):
+        """Write the best checkpoint anew when this score is higher than any before."""
+        if self._folder and score > self._best_score:
+            self._best_score = score
+            folder = os.path.join(self._folder, "best")
+            tf.gfile.MakeDirs(folder)
+            self._best.save(session, os.path.join(folder, _NAME), step)
