@@ -206,6 +206,8 @@ def _workload_contradictions(spec: Spec) -> Iterator[tuple[Place, str]]:
 
 def _cloud_contradictions(spec: Spec) -> Iterator[tuple[Place, str]]:
     cloud = spec.cloud
+    if spec.ssh.user not in ("root", "ecs-user") and cloud.image_id is None:
+        yield ("ssh", "user"), f"new instances let in root or ecs-user, not {spec.ssh.user}"
     architectures: set[str] = set()
     for index, name in enumerate(cloud.instance_types):
         place: Place = ("cloud", "instance_types", index)

@@ -135,13 +135,23 @@ class CloudSpec(_Spec):
         return self
 
 
+class JumpSpec(_Spec):
+    """A host to go through on the way to the others (OpenSSH's ProxyJump), with the same key."""
+
+    address: str
+    user: str = "root"
+    port: int = Field(default=22, ge=1, le=65535)
+    host_key: str | None = None
+
+
 class SshSpec(_Spec):
-    """How hosts are logged into."""
+    """How hosts are logged into. On new instances `user` is root, or ecs-user, who has sudo."""
 
     user: str = "root"
     port: int = Field(default=22, ge=1, le=65535)
     key_file: str | None = None
     host_keys: Literal["strict", "accept-new"] = "strict"
+    jump: JumpSpec | None = None
     connect_timeout_s: float = Field(default=30, gt=0)
     ready_timeout_s: float = Field(default=300, gt=0)
 
@@ -381,6 +391,7 @@ class InstanceRequest:
     deletion_protection: bool = False
     ram_role: str | None = None
     user_data: str = ""
+    login_as_non_root: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from provisioner.deployment import Deployment, Outside
 from provisioner.errors import StateError, UsageError
-from provisioner.model import Provider, Spec
+from provisioner.model import HostAddress, Provider, Spec
 from provisioner.runner import Event
 
 if TYPE_CHECKING:
@@ -281,10 +281,13 @@ def _connector(spec: Spec, store: FolderStore, progress: Callable[[str], None]) 
     from provisioner.adapters.clock import SystemClock
     from provisioner.adapters.ssh import SshConnector
 
-    for host in spec.hosts:
-        if host.host_key:
-            key = " ".join(host.host_key.split()[:2])
-            store.add_host_keys(host.address, host.port or spec.ssh.port, [key])
+    jump = spec.ssh.jump
+    given = [(host.address, host.port or spec.ssh.port, host.host_key) for host in spec.hosts]
+    if jump:
+        given.append((jump.address, jump.port, jump.host_key))
+    for address, port, key in given:
+        if key:
+            store.add_host_keys(address, port, [" ".join(key.split()[:2])])
     return SshConnector(
         key=key_file(spec, store),
         known_hosts=store.known_hosts,
@@ -292,6 +295,7 @@ def _connector(spec: Spec, store: FolderStore, progress: Callable[[str], None]) 
         connect_timeout_s=spec.ssh.connect_timeout_s,
         clock=SystemClock(),
         progress=progress,
+        jump=HostAddress("jump", jump.address, jump.address, jump.port, jump.user) if jump else None,
     )
 
 

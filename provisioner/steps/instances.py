@@ -18,6 +18,9 @@ from provisioner.steps.network import (
     delete_tagged,
 )
 
+NON_ROOT = "ecs-user"
+"""The only other login that the service sets up on its images (ImageOptions.LoginAsNonRoot)."""
+
 RUNNING_DEADLINE_S = 600.0
 GONE = ("Stopping", "Stopped")
 
@@ -177,6 +180,7 @@ class InstancesStep:
             deletion_protection=cloud.deletion_protection,
             ram_role=cloud.ram_role,
             user_data=cloud.user_data,
+            login_as_non_root=self.deployment.spec.ssh.user == NON_ROOT,
         )
 
     def _note_price(self, request: InstanceRequest) -> None:

@@ -62,6 +62,8 @@ def _parameters(request: InstanceRequest, tags: Mapping[str, str]) -> dict[str, 
     if request.auto_release_at:
         release = request.auto_release_at.astimezone(timezone.utc)
         parameters["AutoReleaseTime"] = release.strftime("%Y-%m-%dT%H:%M:%SZ")
+    if request.login_as_non_root:
+        parameters["ImageOptions"] = {"LoginAsNonRoot": True}
     if request.ram_role:
         parameters["RamRoleName"] = request.ram_role
     if request.user_data:

@@ -93,7 +93,14 @@ def test_everything_with_a_changing_default_is_said() -> None:
 
 def test_what_the_inventory_may_add() -> None:
     release = datetime(2026, 1, 1, 20, 30, tzinfo=UTC)
-    asked = ran(auto_release_at=release, ram_role="reader", user_data="#!/bin/sh\n", deletion_protection=True)
+    asked = ran(
+        auto_release_at=release,
+        ram_role="reader",
+        user_data="#!/bin/sh\n",
+        deletion_protection=True,
+        login_as_non_root=True,
+    )
+    assert asked["ImageOptions"] == {"LoginAsNonRoot": True}
     assert asked["AutoReleaseTime"] == "2026-01-01T20:30:00Z"
     assert asked["RamRoleName"] == "reader"
     assert base64.b64decode(asked["UserData"]) == b"#!/bin/sh\n"
