@@ -63,9 +63,9 @@ def _plan(path: Path, as_json: bool, online: bool) -> None:
     if not as_json:
         show.plan_text(document, console)
     if online:
-        from provisioner.cli.online import preflight
+        from provisioner.cli.online import existing, preflight
 
-        document["online"] = preflight(spec, console)
+        document["online"] = {**preflight(spec, console), "steps": existing(spec, console)}
     if as_json:
         console.result(document)
     else:

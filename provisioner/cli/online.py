@@ -110,6 +110,24 @@ def preflight(spec: Spec, console: Console) -> dict[str, Any]:
     return found
 
 
+def existing(spec: Spec, console: Console) -> list[dict[str, str | None]]:
+    """What of the plan is there already: each step checked, nothing changed. Empty for a deployment never started."""
+    from provisioner import steps
+    from provisioner.adapters.store import FolderStore, list_deployments
+    from provisioner.cli import wiring
+    from provisioner.runner import Runner
+
+    if spec.name not in list_deployments() or FolderStore.open(spec.name, create=False).get("removed_at"):
+        return []
+    with wiring.opened(spec, lambda event: None, create=False) as (deployment, emit):
+        findings = Runner(deployment, steps.plan(deployment), emit).preview()
+    console.say("\nWhat is there already")
+    for _, step, finding in findings:
+        detail = f" ({finding.detail})" if finding.detail else ""
+        console.say(f"  {finding.presence.value:8} {step.name}{detail}")
+    return [{"step": s.name, "presence": f.presence.value, "detail": f.detail or None} for _, s, f in findings]
+
+
 def _vcpus(cloud: EcsCloud, spec: Spec) -> int:
     """The vCPUs that the first choice needs. Raises CloudRefusedError when service and catalog disagree."""
     kind = spec.cloud.instance_types[0]

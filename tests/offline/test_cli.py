@@ -44,6 +44,21 @@ def test_plan_online_shows_who_stock_and_price_and_changes_nothing(site: Site) -
     assert not (site.folder / "state").exists()
 
 
+def test_plan_online_says_what_is_there_already(site: Site) -> None:
+    """Once something exists each step is looked at, and nothing is changed; what lies behind the absent is unknown."""
+    inventory = site.inventory()
+    site.up(inventory, 1)
+    before = len(site.simulator.resources)
+    found = site.run("plan", inventory, "--online", "--json").json["online"]["steps"]
+    presence = {entry["step"]: entry["presence"] for entry in found}
+    assert {step: presence[step] for step in ("vpc", "vswitch", "key-pair")} == dict.fromkeys(
+        ("vpc", "vswitch", "key-pair"), "present"
+    )
+    assert presence["instances"] == "absent"
+    assert presence["train/float32"] == "unknown"
+    assert len(site.simulator.resources) == before
+
+
 def test_plan_online_as_json(site: Site) -> None:
     document = site.run("up", site.inventory(), "--dry-run", "--online", "--json").json
     assert list(document) == ["name", "resources", "steps", "files", "warnings", "online"]
