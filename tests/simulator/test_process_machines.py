@@ -355,7 +355,7 @@ def test_a_released_machine_is_gone(cloud: Client, key: paramiko.PKey, tmp_path:
     with connection(host, key) as ssh:
         run(ssh, "setsid sleep 300 >/dev/null 2>&1 </dev/null &")
     mark = f"{cloud.simulator.simulator_id}/{name}"
-    assert marked.processes(mark)
+    until(lambda: bool(marked.processes(mark)))
     cloud.call("DeleteInstance", InstanceId=name, Force=True)
     until(lambda: not (tmp_path / "machines" / name).exists())
     assert marked.processes(mark) == set()
