@@ -23,6 +23,19 @@ def to_resume(config):
     return found
 
 
+def enough_left(config, first):
+    """Make sure that after ``first`` steps of an earlier run there is one to time.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if first + config.warmup_steps >= config.steps:
+        raise UsageError(
+            "the checkpoint is at step %d; --steps %d leaves none to time after %d warm-up steps"
+            % (first, config.steps, config.warmup_steps)
+        )
+
+
 class Keeper(object):
     """Writes the default graph's variables to the folder; does nothing without one.
 

@@ -14,7 +14,7 @@ import tensorflow.compat.v1 as tf
 from workload.errors import UsageError
 
 SPLITS = ("train", "validation")
-_SHUFFLE_BUFFER = 4096
+SHUFFLE_BUFFER = 4096
 _FILES_AT_ONCE = 8
 _EXTENSIONS = (".jpg", ".jpeg")
 
@@ -73,7 +73,7 @@ class Records(object):
         if not by_file:
             dataset = dataset.shard(workers, rank)
         if training:
-            dataset = dataset.shuffle(_SHUFFLE_BUFFER, seed=seed + rank).repeat()
+            dataset = dataset.shuffle(SHUFFLE_BUFFER, seed=seed + rank).repeat()
         return dataset.map(_parsed)
 
 

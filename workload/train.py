@@ -6,7 +6,7 @@ import time
 import tensorflow.compat.v1 as tf
 
 from workload import checkpoint, data, graph, infer, model, session
-from workload.errors import UsageError, WorkloadError
+from workload.errors import WorkloadError
 
 
 def run(config, emit, rank=0, ring=None):
@@ -66,11 +66,7 @@ class _Loop(object):
         """Steps up to ``steps`` in all; the first ``warmup_steps`` of this run are not timed."""
         config = self._config
         first = int(self._session.run(self.training.global_step))
-        if first + config.warmup_steps >= config.steps:
-            raise UsageError(
-                "the checkpoint is at step %d; --steps %d leaves none to time after %d warm-up steps"
-                % (first, config.steps, config.warmup_steps)
-            )
+        checkpoint.enough_left(config, first)
         began, timed, interval, since = time.time(), 0.0, 0.0, 0
         for step in range(first + 1, config.steps + 1):
             loss, seconds = self._train(step)

@@ -128,3 +128,13 @@ def work_folder(deployment: Deployment, host: str) -> str:
     if deployment.spec.runtime == "docker":
         return deployment.container_image.work_dir + "/provisioner"
     return f"{deployment.facts_or_expected(host).home}/provisioner/{deployment.spec.name}"
+
+
+def remove_work_folder(deployment: Deployment, host: str) -> None:
+    """Remove that folder from a host, and the one around it when nothing else is in it."""
+    deployment.facts(host)  # it is below the login's home
+    folder = work_folder(deployment, host)
+    around = folder.rpartition("/")[0]
+    deployment.connection(host).run(
+        f"rm -rf {shlex.quote(folder)} && rmdir {shlex.quote(around)} 2>/dev/null || true", timeout_s=600
+    )

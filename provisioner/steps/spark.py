@@ -14,7 +14,7 @@ from provisioner.deployment import Deployment
 from provisioner.errors import HostError, ProvisionerError
 from provisioner.render import render
 from provisioner.step import ABSENT, PRESENT, Description, Finding, Presence, RenderedFile
-from provisioner.steps.host import work_folder
+from provisioner.steps.host import remove_work_folder, work_folder
 
 MASTER_PORT = 7077
 MASTER_PAGE_PORT = 8080
@@ -222,10 +222,7 @@ class ConfigureStep(_SparkStep):
 
     def undo(self) -> None:
         """Remove the deployment's folder from the host."""
-        folder = shlex.quote(self.layout.work)
-        self.deployment.connection(self._host).run(
-            f"rm -rf {folder} && rmdir {shlex.quote(self.layout.work.rpartition('/')[0])} 2>/dev/null || true"
-        )
+        remove_work_folder(self.deployment, self._host)
 
 
 class MasterStep(_SparkStep):

@@ -15,7 +15,7 @@ from provisioner.errors import CommandError, HostError
 from provisioner.model import Dtype
 from provisioner.render import data_folder, render
 from provisioner.step import ABSENT, PRESENT, Description, Finding, Presence, RenderedFile
-from provisioner.steps.host import work_folder
+from provisioner.steps.host import remove_work_folder, work_folder
 from provisioner.steps.spark import Layout
 
 LAUNCHER = "import sys\n\nfrom workload import cli\n\nif __name__ == '__main__':\n    sys.exit(cli.main())\n"
@@ -42,7 +42,10 @@ class WorkloadStep:
         self._host = deployment.host_names[0]
         self.host: str | None = self._host
         self.name = "workload"
-        self.owner: str | None = deployment.host_owner or f"configure/{self._host}"
+        around = f"container/{self._host}" if deployment.spec.runtime == "docker" else None
+        if deployment.spec.workload.engine != "local":
+            around = f"configure/{self._host}"  # which removes the folder, as this step does where there is no Spark
+        self.owner: str | None = deployment.host_owner or around
 
     def describe(self) -> Description:
         """An upload or a clone."""
@@ -88,7 +91,8 @@ class WorkloadStep:
             shell.put(content, path)
 
     def undo(self) -> None:
-        """Never called: it goes with the deployment's folder."""
+        """Remove the deployment's folder from the host."""
+        remove_work_folder(self.deployment, self._host)
 
 
 def sample_root(deployment: Deployment) -> str:

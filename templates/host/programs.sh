@@ -46,6 +46,7 @@ install() {
     python=python3
     command -v python3.11 >/dev/null && python=python3.11
     "$python" -m venv "$venv" && "$venv/bin/pip" install -q tensorflow pyspark || exit 1
+    hash -r # bash remembers where python3 was
   fi
   look | grep -v numactl && exit 1
   return 0

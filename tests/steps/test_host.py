@@ -107,9 +107,12 @@ class Script:
         self.bin = folder / "bin"
         self.bin.mkdir()
         for name in ("sed", "head", "paste", "id", "grep", "env"):
-            (self.bin / name).symlink_to(subprocess.check_output(["which", name], text=True).strip())
+            self.real(name)
         self.file = folder / "programs.sh"
         self.file.write_text(render("host/programs.sh", venv=str(folder / "venv")))
+
+    def real(self, name: str) -> None:
+        (self.bin / name).symlink_to(subprocess.check_output(["which", name], text=True).strip())
 
     def program(self, name: str, text: str) -> None:
         path = self.bin / name
@@ -199,6 +202,19 @@ def test_debian_gets_its_packages_and_a_folder_for_pythons(script: Script, tmp_p
     assert any("install -q -y numactl python3-venv default-jre-headless" in line for line in lines)
     assert any(line == f"python3 -m venv {tmp_path}/machine/venv" for line in lines)
     assert all("Lock::Timeout" in line for line in lines if line.startswith("apt-get"))
+
+
+def test_what_was_installed_is_found_at_once(script: Script) -> None:
+    """Bash remembers where it found python3 before."""
+    script.program("id", "echo 0")
+    script.program("apt-get", "true")
+    pip = "mkdir -p $3/bin; printf '#!/bin/sh\\n' >$3/bin/pip; cp $3/bin/pip $3/bin/python3; chmod 755 $3/bin/*"
+    script.program("python3", f"[ $1 = -m ] || exit 1; {pip}")
+    for name in ("mkdir", "cp", "chmod"):
+        script.real(name)
+    done = script.run("install")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert script.run("look").stdout == ""
 
 
 def test_an_unknown_distribution_says_what_to_do(script: Script) -> None:

@@ -305,6 +305,15 @@ def test_the_archive_runs_from_where_it_is(tmp_path: Path) -> None:
         assert "--dtype" in done.stderr  # stdout is for JSON lines
 
 
+def test_without_spark_down_removes_the_folder_too(tmp_path: Path) -> None:
+    """There is no other step that would."""
+    made = bench(tmp_path, workload={"engine": "local"})
+    step = WorkloadStep(made.deployment)
+    step.apply()
+    made.runner(*steps.plan(made.deployment).phases).down()
+    assert not (host(made).home / "provisioner").exists()
+
+
 def test_the_code_is_uploaded_once_and_again_when_it_differs(tmp_path: Path) -> None:
     made = bench(tmp_path)
     step = WorkloadStep(made.deployment)

@@ -7,18 +7,18 @@ that lines come out while training goes on and a lost task ends the job at once.
 
 import json
 import os
-import shutil
 import sys
-import tempfile
 import time
 
-import workload
 from workload import channel, host, transport
+from workload.engines import cluster
 from workload.errors import UsageError, WorkloadError
 from workload.report import summary
 
-_PACKAGE = os.path.dirname(os.path.abspath(workload.__file__))
-_LAST_EXECUTOR_WITHIN_S = 5  # after the start, which waits for them as well
+# After the start, which waits for executors as well. A machine under load takes its time to begin, but once executors
+# come the others are not far behind.
+_FIRST_EXECUTOR_WITHIN_S = 90
+_NEXT_EXECUTOR_WITHIN_S = 15
 _SETTINGS = {
     "spark.app.name": "workload",
     # The barrier needs all its slots at once: wait for the executors before the first job.
@@ -42,21 +42,21 @@ def run(config, reporter):
         UsageError: the cluster has fewer slots.
         WorkloadError: the job failed, with the reason of the worker that failed first.
     """
-    with tempfile.TemporaryDirectory(prefix="workload-") as folder:
-        spark = _context(config, folder)
-        try:
-            workers = config.workers or _slots(spark)
-            _wait_for_executors(spark, workers)
-            config = config._replace(workers=workers, threads=_threads(spark, config.threads))
-            results = _barrier_job(spark, config, reporter)
-            first = min(results, key=lambda result: result["rank"])
-            versions = dict(first["versions"], pyspark=spark.version)
-            reporter.emit("summary", **summary(config, results, versions, first["host"]))
-        finally:
-            spark.stop()
+    context = _context(config)
+    try:
+        workers = config.workers or _slots(context)
+        _wait_for_executors(context, workers)
+        config = config._replace(workers=workers, threads=_threads(context, config.threads))
+        with cluster.shipped(context):
+            results = _barrier_job(context, config, reporter)
+        first = min(results, key=lambda result: result["rank"])
+        versions = dict(first["versions"], pyspark=context.version)
+        reporter.emit("summary", **summary(config, results, versions, first["host"]))
+    finally:
+        context.stop()
 
 
-def _context(config, folder):
+def _context(config):
     try:
         from pyspark import SparkConf, SparkContext
     except ImportError:
@@ -80,10 +80,7 @@ def _context(config, folder):
     try:
         context = SparkContext(conf=conf)
     except Exception as error:  # py4j wraps whatever Java threw
-        raise WorkloadError("Spark did not start: %s" % _java_reason(error)) from error
-    if os.path.isdir(_PACKAGE):  # else spark-submit --py-files has already brought the zip
-        parent, name = os.path.split(_PACKAGE)
-        context.addPyFile(shutil.make_archive(os.path.join(folder, name), "zip", parent, name))
+        raise WorkloadError("Spark did not start: %s" % cluster.java_reason(error)) from error
     return context
 
 
@@ -108,11 +105,14 @@ def _wait_for_executors(spark, workers):
     else:
         cores = int(spark.getConf().get("spark.executor.cores"))
         tracker = spark._jsc.sc().statusTracker()
-        deadline = time.monotonic() + _LAST_EXECUTOR_WITHIN_S
-        slots = -1
+        deadline = time.monotonic() + _FIRST_EXECUTOR_WITHIN_S
+        slots = 0
         while slots < workers and time.monotonic() < deadline:
             time.sleep(0.1)
-            slots = (len(tracker.getExecutorInfos()) - 1) * cores  # the driver counts as one of them
+            found = max(0, len(tracker.getExecutorInfos()) - 1) * cores  # the driver counts as one of them
+            if found > slots:
+                deadline = time.monotonic() + _NEXT_EXECUTOR_WITHIN_S
+            slots = found
     if slots < workers:
         raise UsageError(
             "%d workers need as many executor slots and %s offers %d; start more Spark workers or lower --workers"
@@ -145,7 +145,7 @@ def _barrier_job(spark, config, reporter):
         job = spark.parallelize(range(config.workers), config.workers).barrier()
         found = job.mapPartitions(lambda _: [_task(config, address, secret)]).collect()
     except Exception as error:  # py4j wraps whatever Java threw
-        raise WorkloadError(end.reason() or "the Spark job failed: %s" % _java_reason(error)) from error
+        raise WorkloadError(end.reason() or "the Spark job failed: %s" % cluster.java_reason(error)) from error
     finally:
         end.close()
     return [json.loads(text) for text in found]
@@ -188,10 +188,3 @@ def _address(text):
 
 def _with_pyspark(line, version):
     return dict(line, versions=dict(line["versions"], pyspark=version)) if "versions" in line else line
-
-
-def _java_reason(error):
-    """The line of a Java or Python failure that says what happened."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = [line for line in lines if "Exception: " in line or "Error: " in line or "ExecutorLostFailure" in line]
-    return (telling or lines or [repr(error)])[-1]

@@ -1,0 +1,219 @@
+"""The main job: cloud, SSH, Spark and training, all real but the cloud; then everything one does with what it made."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from provisioner.adapters.ssh import generate_key
+from tests.support.cli import Done, provisioner
+from tests.support.site import Site
+from tests.support.ssh_server import Servers
+from tests.support.tiers import local_tier, require
+
+LONG_S = 600
+"""For one training on a machine that has other things to do."""
+
+JOB = """\
+name: job
+provider: simulator
+runtime: host
+cloud: {{instance_types: [ecs.hfc7.xlarge], auto_release_hours: 2{cloud}}}
+ssh: {{port: 2222}}
+spark: {{workers: {workers}}}
+workload: {{engine: spark, batch_size: 2, steps: 3, warmup_steps: 1, dtypes: [{dtypes}]}}
+"""
+ALONE = """\
+name: job
+runtime: host
+workload: {engine: local, batch_size: 2, steps: 2, warmup_steps: 1, dtypes: [bfloat16]}
+"""
+
+pytestmark = pytest.mark.timeout(3 * LONG_S)
+
+
+@pytest.fixture(autouse=True)
+def needs() -> None:
+    require(local_tier())
+
+
+def inventory(site: Site, *, workers: int = 2, dtypes: str = "float32, bfloat16", cloud: str = "") -> Path:
+    path = site.folder / "job.yaml"
+    path.write_text(JOB.format(workers=workers, dtypes=dtypes, cloud=cloud))
+    return path
+
+
+def fine(done: Done) -> Done:
+    assert done.code == 0, f"{done.out[-3000:]}\n{done.err[-3000:]}"
+    return done
+
+
+def changed(done: Done) -> list[str]:
+    """What an `up` did, and what it waited for."""
+    return [line for line in done.out.splitlines() if line.startswith(("  + ", "    . "))]
+
+
+def marked(simulator_id: str) -> list[int]:
+    """Processes of the simulator's machines."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it ended meanwhile
+            if f"={simulator_id}/".encode() in (folder / "environ").read_bytes():
+                found.append(int(folder.name))
+    return found
+
+
+def test_the_main_job(site: Site) -> None:
+    """One story, since each part needs what the part before it left."""
+    path = inventory(site)
+    first = fine(site.run("up", path, "--yes", timeout=LONG_S))
+    assert "ResNet-50 model training" in first.out
+    assert "119.636 | 212.315" in first.out
+    assert "1 instance of job exists, " in first.out
+
+    again = fine(site.run("up", path, "--yes", timeout=LONG_S))
+    assert changed(again) == []
+    assert "no changes: everything was there already" in again.out
+
+    report = fine(site.run("report", "job", "--format", "json")).json
+    assert list(report) == ["name", "results", "speedup", "host", "versions"]
+    assert [each["dtype"] for each in report["results"]] == ["float32", "bfloat16"]
+    wanted = {"model": "resnet50", "mode": "train", "engine": "spark", "workers": 2, "batch_size": 2, "steps": 3}
+    for each in report["results"]:
+        assert wanted.items() <= each.items()
+        assert each["images_per_second"] > 0
+        assert each["final_loss"] is not None
+    assert report["speedup"]["train"] > 0
+    assert set(report["host"]) == {"cpu", "isa", "cores"}
+    assert {"tensorflow", "pyspark", "python"} <= set(report["versions"])
+
+    status = fine(site.run("status", "job", "--json")).json
+    (host,) = status["hosts"]
+    assert (host["name"], host["state"], host["type"]) == ("job-001", "Running", "ecs.hfc7.xlarge")
+    assert (status["results"], status["cost"]["currency"]) == (2, "CNY")
+
+    files_and_logs(site)
+    killed_worker(site, path)
+    measured_again(site)
+
+    down = fine(site.run("down", "job", "--yes"))
+    assert "0 left" in down.out
+    assert site.simulator.resources == []
+    site.until(lambda: not marked(site.simulator.simulator_id))
+    assert len(fine(site.run("report", "job", "--format", "json")).json["results"]) == 3
+
+
+def files_and_logs(site: Site) -> None:
+    look = "cd provisioner/job/conf; cat spark-defaults.conf; stat -c 'mode %a' spark-defaults.conf"
+    settings = fine(site.run("exec", "job", "--", look)).out
+    assert "spark.authenticate=true" in settings
+    assert "mode 600" in settings
+    (site.folder / "note").write_text("there and back")
+    fine(site.run("cp", site.folder / "note", "job:notes/one"))
+    fine(site.run("cp", "job:notes", site.folder / "notes"))
+    assert (site.folder / "notes/one").read_text() == "there and back"
+    assert '"event": "summary"' in fine(site.run("logs", "job")).out
+    secret = next((site.folder / "state/provisioner/job/secrets").iterdir()).read_text()
+    assert secret in settings
+    events = (site.folder / "state/provisioner/job/events.jsonl").read_text()
+    assert secret not in events
+
+
+def killed_worker(site: Site, path: Path) -> None:
+    """It is noticed, and `up` again starts the workers and measures nothing twice."""
+    pids = fine(site.run("exec", "job", "--", "cat provisioner/job/workers.pid")).out.split()
+    assert len(pids) == 2
+    os.kill(int(pids[0]), signal.SIGKILL)
+    mended = fine(site.run("up", path, "--yes", timeout=LONG_S))
+    assert "+ [job-001] Start 2 Spark workers" in mended.out
+    assert "= [job-001] Train ResNet-50 in float32" in mended.out
+    after = fine(site.run("exec", "job", "--", "cat provisioner/job/workers.pid")).out.split()
+    assert not set(after) & set(pids)
+
+
+def measured_again(site: Site) -> None:
+    out = fine(site.run("run", "job", "--dtype", "bfloat16", "--steps", "2", timeout=LONG_S)).out
+    assert "+ [job-001] Train ResNet-50 in bfloat16" in out
+    results = fine(site.run("report", "job", "--format", "json")).json["results"]
+    assert [(each["dtype"], each["steps"]) for each in results] == [("float32", 3), ("bfloat16", 3), ("bfloat16", 2)]
+
+
+def test_two_instances_are_one_cluster_and_rm_removes_it(site: Site) -> None:
+    """The master on the first, a worker on each, one all-reduce over both; then nothing is left."""
+    path = inventory(site, workers=1, dtypes="bfloat16", cloud=", count: 2")
+    done = fine(site.run("up", path, "--yes", "--rm", timeout=LONG_S))
+    assert "[job-002] Start 1 Spark workers" in done.out
+    assert "[job-002] Start the Spark master" not in done.out
+    (result,) = fine(site.run("report", "job", "--format", "json")).json["results"]
+    assert result["workers"] == 2
+    assert site.simulator.resources == []
+    site.until(lambda: not marked(site.simulator.simulator_id))
+
+
+def test_ctrl_c_while_training_ends_it_everywhere(site: Site) -> None:
+    """The command on the host is cut off, nothing is begun again, and --rm removes everything."""
+    path = inventory(site, dtypes="float32")
+    path.write_text(path.read_text().replace("steps: 3", "steps: 100000"))
+    process = site.start("up", path, "--yes", "--rm")
+    log = site.folder / "state/provisioner/job/logs/train-float32.log"
+    deadline = time.monotonic() + LONG_S
+    while not (log.exists() and '"interval"' in log.read_text()):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    code, out, err = site.end(process)
+    assert code == 130, (out[-2000:], err)
+    assert err.splitlines()[-1] == "provisioner: interrupted: everything was removed"
+    assert out.count("Train ResNet-50") == 0  # neither done nor failed
+    assert site.simulator.resources == []
+    site.until(lambda: not marked(site.simulator.simulator_id))
+
+
+def with_ours_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`python3` is the one that has the packages, as in an activated environment."""
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+
+
+def test_this_machine_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """provider: local: no cloud, no SSH, no Spark; the state folder is all there is."""
+    path = tmp_path / "job.yaml"
+    path.write_text("provider: local\n" + ALONE)
+    with_ours_first(monkeypatch)
+    fine(provisioner("up", path, "--yes", timeout=LONG_S))
+    assert "no changes" in fine(provisioner("up", path, "--yes", timeout=LONG_S)).out
+    (result,) = fine(provisioner("report", "job", "--format", "json")).json["results"]
+    assert (result["engine"], result["workers"], result["dtype"]) == ("local", 1, "bfloat16")
+    fine(provisioner("down", "job", "--yes"))
+    assert not (tmp_path / "state/provisioner/job/host/provisioner").exists()
+
+
+def test_a_host_of_ones_own_over_ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """provider: static, with its key in the inventory; nothing but Python's packages is taken for granted there."""
+    home = tmp_path / "remote"
+    home.mkdir()
+    with_ours_first(monkeypatch)
+    servers = Servers()
+    try:
+        server = servers.add(home=home, login=[generate_key(tmp_path / "key", "test")]).start()
+        host: dict[str, Any] = {"name": "mine", "address": "127.0.0.1", "port": server.port}
+        host["host_key"] = server.public_keys[0]
+        path = tmp_path / "job.yaml"
+        ssh = json.dumps({"key_file": str(tmp_path / "key")})
+        path.write_text(f"provider: static\nhosts: [{json.dumps(host)}]\nssh: {ssh}\n{ALONE}")
+        fine(provisioner("up", path, "--yes", timeout=LONG_S))
+        assert (home / "provisioner/job/workload.zip").exists()
+        (result,) = fine(provisioner("report", "job", "--format", "json")).json["results"]
+        assert result["images_per_second"] > 0
+        fine(provisioner("down", "job", "--yes"))
+        assert not (home / "provisioner").exists()
+    finally:
+        servers.close()

@@ -1,0 +1,173 @@
+"""`provider: static`: somebody's hosts over real SSH. Nothing is created or left, and one dead host stops no other."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import pytest
+
+from provisioner.adapters.known_hosts import fingerprint
+from provisioner.adapters.ssh import generate_key
+from tests.support.cli import PATIENCE_S, ROOT, Done, environment, provisioner
+from tests.support.ssh_server import Servers, SshServer, free_port
+
+PROGRAMS = {
+    "java": """echo 'openjdk version "21.0.1"' >&2""",
+    "numactl": "exit 0",
+    "python3": "exit 0",
+}
+HOSTS = 1
+"""Phases that need no Spark."""
+
+
+class Lab:
+    """Two SSH servers on one machine, and inventories that name them."""
+
+    def __init__(self, folder: Path, servers: Servers) -> None:
+        self.folder = folder
+        self.key = folder / "key"
+        public = generate_key(self.key, "test")
+        self.servers: dict[str, SshServer] = {}
+        for name in ("a", "b"):
+            (folder / name).mkdir()
+            self.servers[name] = servers.add(home=folder / name, login=[public]).start()
+
+    def host(self, name: str, **changes: Any) -> dict[str, Any]:
+        server = self.servers[name]
+        known = {"name": name, "address": "127.0.0.1", "port": server.port, "host_key": server.public_keys[0]}
+        return {key: value for key, value in {**known, **changes}.items() if value is not None}
+
+    def inventory(self, *hosts: dict[str, Any], **ssh: Any) -> Path:
+        """JSON is YAML."""
+        text = {
+            "name": "lab",
+            "provider": "static",
+            "runtime": "host",
+            "hosts": list(hosts),
+            "ssh": {"key_file": str(self.key), "ready_timeout_s": 2, **ssh},
+        }
+        path = self.folder / "lab.yaml"
+        path.write_text(json.dumps(text))
+        return path
+
+    def up(self, inventory: Path) -> Done:
+        """Log in and look for programs."""
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.support.partial", str(inventory), str(HOSTS)],
+            cwd=ROOT,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(name="lab")
+def _lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name, text in PROGRAMS.items():
+        (programs / name).write_text(f"#!/bin/sh\n{text}\n")
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    servers = Servers()
+    yield Lab(tmp_path, servers)
+    servers.close()
+
+
+def test_hosts_are_logged_into_with_the_inventorys_keys(lab: Lab) -> None:
+    done = lab.up(lab.inventory(lab.host("a"), lab.host("b")))
+    assert done.code == 0, done.err
+    assert done.json == {"changed": 0, "present": 4}
+    assert [server.logins[0] for server in lab.servers.values()] == ["root", "root"]
+    assert len(lab.servers["a"].connections) == 1  # one for all steps
+
+
+def test_commands_and_files_go_to_the_host_that_is_named(lab: Lab) -> None:
+    assert lab.up(lab.inventory(lab.host("a"), lab.host("b"))).code == 0
+    assert provisioner("exec", "lab", "--host", "all", "--", "pwd").out == f"[a] {lab.folder}/a\n[b] {lab.folder}/b\n"
+    assert provisioner("cp", lab.key.with_name("lab.yaml"), "lab/b:inventory").code == 0
+    assert (lab.folder / "b/inventory").exists()
+    assert not (lab.folder / "a/inventory").exists()
+
+
+def test_a_key_that_is_not_the_inventorys_is_refused(lab: Lab) -> None:
+    """Both fingerprints are named and nobody logs in."""
+    other = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
+    done = lab.up(lab.inventory(lab.host("a", host_key=other)))
+    assert done.code == 1
+    assert fingerprint(other) in done.err
+    assert fingerprint(lab.servers["a"].public_keys[0]) in done.err
+    assert lab.servers["a"].logins == []
+
+
+def test_a_key_that_nobody_named_is_refused_unless_new_ones_are_accepted(lab: Lab) -> None:
+    unknown = lab.host("a", host_key=None)
+    strict = lab.up(lab.inventory(unknown))
+    assert strict.code == 1
+    assert "is unknown" in strict.err
+    assert lab.servers["a"].logins == []
+    assert lab.up(lab.inventory(unknown, host_keys="accept-new")).code == 0
+    assert lab.up(lab.inventory(unknown)).code == 0  # it is known by now
+
+
+def test_a_dead_host_stops_no_other_and_is_named(lab: Lab) -> None:
+    dead = lab.host("b", port=free_port())
+    done = lab.up(lab.inventory(lab.host("a"), dead))
+    assert done.code == 1
+    assert "1 of 2 hosts failed" in done.err
+    assert "login/b: could not connect to b (root@127.0.0.1:" in done.err
+    assert '"step": "programs/a"' in done.err
+    assert '"step": "programs/b"' not in done.err
+
+
+def test_a_host_that_lacks_something_shows_what_it_printed(lab: Lab) -> None:
+    (lab.folder / "programs/java").write_text("#!/bin/sh\necho 'openjdk version \"11\"' >&2\n")
+    (lab.folder / "programs/id").write_text("#!/bin/sh\necho 1000\n")
+    (lab.folder / "programs/sudo").write_text("#!/bin/sh\nexit 1\n")
+    for name in ("id", "sudo"):
+        (lab.folder / f"programs/{name}").chmod(0o755)
+    done = lab.up(lab.inventory(lab.host("a")))
+    assert done.code == 1
+    assert "a lacks what Spark and TensorFlow need: no root and no passwordless sudo" in done.err
+    assert "    | no root and no passwordless sudo: install Java 17 or later by hand" in done.err
+
+
+def test_the_wrong_user_is_told_what_to_check(lab: Lab) -> None:
+    done = lab.up(lab.inventory(lab.host("a", user="nobody"), ready_timeout_s=1))
+    assert done.code == 1
+    assert "authentication refused for user nobody" in done.err
+    assert "ssh.user" in done.err
+
+
+def test_down_takes_its_folder_away_and_nothing_else(lab: Lab) -> None:
+    assert lab.up(lab.inventory(lab.host("a"), lab.host("b"))).code == 0
+    for name in ("a", "b"):
+        (lab.folder / name / "provisioner/lab/logs").mkdir(parents=True)
+        (lab.folder / name / "mine").touch()
+    done = provisioner("down", "lab", "--yes")
+    assert (done.code, done.err) == (0, "")
+    assert "removed its folder on a, b" in done.out
+    assert [path.name for name in ("a", "b") for path in (lab.folder / name).iterdir()] == ["mine", "mine"]
+
+
+def test_down_with_a_dead_host_cleans_the_other_and_says_so(lab: Lab) -> None:
+    assert lab.up(lab.inventory(lab.host("a"), lab.host("b"))).code == 0
+    (lab.folder / "a/provisioner/lab").mkdir(parents=True)
+    lab.servers["b"].stop()
+    done = provisioner("down", "lab", "--yes")
+    assert done.code == 1
+    assert "could not be undone" in done.err
+    assert "could not connect to b" in done.err
+    assert not (lab.folder / "a/provisioner").exists()
+    assert provisioner("status", "lab", "--json").json["state"] == "exists"
