@@ -437,11 +437,11 @@ def test_the_zoo_release_image(engine: DockerEngine, tree: str, python_37: Path,
         base=tree,
         **{"python.tar": packed.getvalue()},
     )
-    sid = "deb [check-valid-until=no] http://deb.debian.org/debian sid main"
+    sid = "sed -n 's/^URIs: *//p' debian.sources | head -n 1 | sed 's/.*/deb [check-valid-until=no] & sid main/'"
     derive(
         engine,
         "eclipse-temurin:8-jre",
-        f"RUN echo '{sid}' >/etc/apt/sources.list.d/sid.list",
+        f"RUN cd /etc/apt/sources.list.d && {sid} >sid.list",
         install(JAVA_8, options="-t sid"),
         "RUN mkdir /opt/java && cp -rL /usr/lib/jvm/java-8-openjdk-*/jre /opt/java/openjdk",
         base=tree,
