@@ -6,7 +6,9 @@
 
 import argparse
 import collections
+import itertools
 import json
+import re
 import sys
 import time
 from concurrent import futures
@@ -19,44 +21,80 @@ from workload.errors import UsageError, WorkloadError
 
 SYNTHETIC = "synthetic"
 
-Batch = collections.namedtuple("Batch", "images labels last_index initializer")
+Batch = collections.namedtuple("Batch", "images labels corrupt initializer")
 
 
 def batch(config, rank, training):
-    """One batch as tensors: float32 images [N, size, size, 3], int32 labels [N], ``last_index``, ``initializer``.
+    """One batch as tensors: float32 images [N, size, size, 3], int32 labels [N], ``corrupt``, ``initializer``.
 
     Each worker gets its own share of the data. Training data comes shuffled and without end; evaluation data once,
-    in order, the last batch possibly short. ``last_index`` is the number of the batch's last picture among those that
-    this worker has read: what it exceeds the pictures delivered by could not be decoded (``Corrupt`` counts them).
+    in order, the last batch possibly short. Pictures that cannot be decoded are left out; ``corrupt`` is how many this
+    worker has left out so far, and more than ``config.corrupt_limit`` are an error (see ``explained``).
     """
     if config.data == SYNTHETIC:
         return _synthetic(config, rank)
     dataset = sources.opened(config.data).share(
         sources.SPLITS[0 if training else 1], rank, config.workers, config.seed, training
     )
-    dataset = tf.data.Dataset.zip((tf.data.Dataset.range(1 << 62), dataset))
+    dataset = decoded(config, dataset, training)
+    dataset = dataset.batch(config.batch_size, drop_remainder=training).prefetch(2)
+    iterator = tf.data.make_initializable_iterator(dataset)
+    pictures, labels, corrupt = iterator.get_next()
+    return Batch(pictures, labels, corrupt[-1], iterator.initializer)
+
+
+def decoded(config, dataset, training):
+    """``(image, label, corrupt)`` for ``(encoded, label)``: see ``batch``."""
     dataset = dataset.interleave(
-        lambda index, pair: _decoded(config, index, pair, training),
+        lambda *pair: _one_decoded(config, pair, training),
         cycle_length=16,
         block_length=1,
         num_parallel_calls=tf.data.experimental.AUTOTUNE,
     )
-    dataset = dataset.batch(config.batch_size, drop_remainder=training).prefetch(2)
-    iterator = tf.data.make_initializable_iterator(dataset)
-    pictures, labels, indices = iterator.get_next()
-    return Batch(pictures, labels, indices[-1], iterator.initializer)
+    dataset = dataset.apply(tf.data.experimental.scan(tf.constant(0, tf.int64), _counting(config)))
+    dataset = dataset.filter(lambda image, label, valid, corrupt: valid)
+    return dataset.map(lambda image, label, valid, corrupt: (image, label, corrupt))
 
 
-def _decoded(config, index, pair, training):
-    """A data set of one picture, or of none where it cannot be decoded; reading errors are not caught here."""
-    one = tf.data.Dataset.from_tensors(pair).map(
-        lambda encoded, label: (
-            images.decode(encoded, config.image_size, training, config.augment == "imagenet"),
-            label,
-            index,
-        )
+def _one_decoded(config, pair, training):
+    """A data set of one ``(image, label, True)``, or ``(zeros, label, False)`` where the picture cannot be decoded.
+
+    Only the decoding may fail: an error of reading the data goes through.
+    """
+    crop = config.augment == "imagenet"
+    good = tf.data.Dataset.from_tensors(pair).map(
+        lambda encoded, label: (images.decode(encoded, config.image_size, training, crop), label, True)
     )
-    return one.apply(tf.data.experimental.ignore_errors())
+    blank = tf.zeros([config.image_size, config.image_size, 3])
+    bad = tf.data.Dataset.from_tensors((blank, pair[1], False))
+    return good.apply(tf.data.experimental.ignore_errors()).concatenate(bad).take(1)
+
+
+def _counting(config):
+    """The scan that adds the count of pictures left out so far, and ends everything beyond the limit."""
+    message = "more than %d pictures in %s cannot be decoded; python -m workload.data check %s names them" % (
+        config.corrupt_limit,
+        config.data,
+        config.data,
+    )
+
+    def count(corrupt, element):
+        corrupt += tf.cast(tf.logical_not(element[-1]), tf.int64)
+        with tf.control_dependencies([tf.Assert(corrupt <= config.corrupt_limit, [message])]):
+            corrupt = tf.identity(corrupt)
+        return corrupt, element + (corrupt,)
+
+    return count
+
+
+def explained(error):
+    """The sentence for people in a TensorFlow error: of a failed assertion its message, else its first own line."""
+    found = re.search(r"assertion failed: \[([^\]]*)\]", error.message)
+    if found:
+        return found.group(1)
+    # Later versions put where the operation was defined first, and what it says after its name.
+    lines = re.split(r"Node: '.*'\n", error.message)[-1].strip().splitlines()
+    return "TensorFlow failed: %s" % lines[0]
 
 
 def _synthetic(config, rank):
@@ -68,7 +106,7 @@ def _synthetic(config, rank):
     labels = tf.Variable(
         tf.random_uniform([config.batch_size], 0, config.classes, tf.int32, seed=seed), name="synthetic_labels", **local
     )
-    return Batch(pictures.read_value(), labels.read_value(), tf.constant(-1, tf.int64), tf.no_op())
+    return Batch(pictures.read_value(), labels.read_value(), tf.constant(0, tf.int64), tf.no_op())
 
 
 def steps_per_epoch(config):
@@ -91,29 +129,6 @@ def check_labels(config):
         raise UsageError("%s has %d classes; add --classes %d" % ((config.data,) + (len(source.classes()),) * 2))
 
 
-class Corrupt(object):
-    """Counts pictures that could not be decoded, up to a limit.
-
-    Raises (from ``add``):
-        WorkloadError: there are more.
-    """
-
-    def __init__(self, config):
-        self._config, self._delivered, self.count = config, 0, 0
-
-    def add(self, last_index, delivered):
-        """Take note of one more batch."""
-        if last_index < 0:
-            return
-        self._delivered += delivered
-        self.count = int(last_index) + 1 - self._delivered
-        if self.count > self._config.corrupt_limit:
-            raise WorkloadError(
-                "%d of %d pictures in %s cannot be decoded; python -m workload.data check %s names them"
-                % (self.count, last_index + 1, self._config.data, self._config.data)
-            )
-
-
 def check(path, limit=None):
     """Decode every picture (or the first ``limit`` of each split) and tell what is there.
 
@@ -134,36 +149,28 @@ def check(path, limit=None):
 
 
 def _checked(source, split, limit):
-    with tf.Graph().as_default(), futures.ThreadPoolExecutor(8) as pool:
-        dataset = source.share(split, 0, 1, 0, training=False)
-        following = tf.data.make_one_shot_iterator(dataset).get_next()
+    labels, problems, running = [], [], collections.deque()
+
+    def finish():
+        name, future = running.popleft()
+        error = future.exception()
+        if isinstance(error, tf.errors.OpError):
+            problems.append({"picture": name, "reason": explained(error)})
+        elif error:
+            raise error
+
+    with tf.Graph().as_default(), tf.Session() as session, futures.ThreadPoolExecutor(8) as pool:
         encoded = tf.placeholder(tf.string, [])
-        decoded = tf.image.decode_jpeg(encoded, channels=3).op
-        labels, problems, running, number = [], [], collections.deque(), 0
-        with tf.Session() as session:
-
-            def finish():
-                which, future = running.popleft()
-                error = future.exception()
-                if isinstance(error, tf.errors.OpError):
-                    problems.append({"number": which, "reason": error.message.splitlines()[0]})
-                elif error:
-                    raise error
-
-            while limit is None or number < limit:
-                try:
-                    content, label = session.run(following)
-                except tf.errors.OutOfRangeError:
-                    break
-                labels.append(int(label))
-                running.append((number, pool.submit(session.run, decoded, {encoded: content})))
-                number += 1
-                if len(running) > 64:
-                    finish()
-            while running:
+        decode = session.make_callable(tf.image.decode_jpeg(encoded, channels=3).op, [encoded])
+        for name, content, label in itertools.islice(source.each(split), limit):
+            labels.append(label)
+            running.append((name, pool.submit(decode, content)))
+            if len(running) > 64:
                 finish()
+        while running:
+            finish()
     return {
-        "images": number,
+        "images": len(labels),
         "labels": [min(labels), max(labels)] if labels else None,
         "corrupt": len(problems),
         "examples": problems[:5],

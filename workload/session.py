@@ -2,7 +2,7 @@
 
 import tensorflow.compat.v1 as tf
 
-from workload import host
+from workload import data, host
 from workload.errors import WorkloadError
 
 
@@ -33,7 +33,7 @@ def run(config, emit, rank=0, ring=None):
 
             result = train.run(config, emit, rank, ring)
     except tf.errors.OpError as error:
-        raise WorkloadError("TensorFlow failed: %s" % error.message.strip().splitlines()[0]) from error
+        raise WorkloadError(data.explained(error)) from error
     return dict(result, memory_mib=round(host.peak_memory_mib(), 1))
 
 

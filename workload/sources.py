@@ -59,6 +59,14 @@ class Records(object):
         """Number of records, from their length fields alone."""
         return sum(sum(1 for _ in _lengths(name)) for name in self.files(split))
 
+    def each(self, split):
+        """``(name, encoded, label)`` of every record, read in this process."""
+        for path in self.files(split):
+            for number, record in enumerate(tf.io.tf_record_iterator(path)):
+                feature = tf.train.Example.FromString(record).features.feature
+                encoded = feature["image/encoded"].bytes_list.value[0]
+                yield "%s record %d" % (path, number), encoded, feature["image/class/label"].int64_list.value[0] - 1
+
     def share(self, split, rank, workers, seed, training):
         """This worker's ``(encoded, label)`` dataset: whole files where each worker gets one, else every n-th record.
 
@@ -114,6 +122,12 @@ class Folder(object):
     def count(self, split):
         """Number of pictures."""
         return len(self.pictures(split))
+
+    def each(self, split):
+        """``(name, encoded, label)`` of every picture, read in this process."""
+        for path, label in self.pictures(split):
+            with open(path, "rb") as file:
+                yield path, file.read(), label
 
     def share(self, split, rank, workers, seed, training):
         """This worker's ``(encoded, label)`` dataset: every n-th picture of one order that all workers agree on.

@@ -51,7 +51,7 @@ class _Loop(object):
         folder = config.model_dir if rank == 0 else None
         self._keeper = checkpoint.Keeper(folder)
         self._events = tf.summary.FileWriter(folder) if folder else None
-        self._corrupt = data.Corrupt(config)
+        self._corrupt = 0
         self._session = None
 
     def start(self, running, resumed):
@@ -90,15 +90,14 @@ class _Loop(object):
             "timed_steps": config.steps - first - config.warmup_steps,
             "elapsed_s": timed,
             "final_loss": round(loss, 6),
-            "corrupt_images": self._corrupt.count,
+            "corrupt_images": int(self._corrupt),
         }
 
     def _train(self, step):
         """One step; ``(loss, seconds)``."""
         began = time.time()
-        _, loss, last_index = self._session.run([self.training.step, self.training.loss, self._batch.last_index])
+        _, loss, self._corrupt = self._session.run([self.training.step, self.training.loss, self._batch.corrupt])
         seconds = time.time() - began
-        self._corrupt.add(last_index, self._config.batch_size)
         if not math.isfinite(loss):
             raise WorkloadError(
                 "the loss is %s at step %d; try a --learning-rate below %g"
@@ -134,14 +133,12 @@ class _Loop(object):
         """``(top-1 hits, top-5 hits, images)`` over all workers' evaluation data."""
         running, counts = self._session, [0, 0, 0]
         running.run(self._evaluated.initializer)
-        corrupt = data.Corrupt(self._config)
         while True:
             try:
-                found, last_index = running.run([self._evaluation.correct, self._evaluated.last_index])
+                found = running.run(self._evaluation.correct)
             except tf.errors.OutOfRangeError:
                 break
             counts = [count + int(more) for count, more in zip(counts, found)]
-            corrupt.add(last_index, found[-1])
             if self._config.data == data.SYNTHETIC:  # one batch, which never ends
                 break
         counts = self.training.total(counts)

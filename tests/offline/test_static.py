@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import pytest
 
 from provisioner.adapters.known_hosts import fingerprint
 from provisioner.adapters.ssh import generate_key
-from tests.support.cli import PATIENCE_S, ROOT, Done, environment, provisioner
+from tests.support.cli import PATIENCE_S, ROOT, Done, command, environment, provisioner
 from tests.support.ssh_server import Servers, SshServer, free_port
 
 PROGRAMS = {
@@ -171,3 +172,24 @@ def test_down_with_a_dead_host_cleans_the_other_and_says_so(lab: Lab) -> None:
     assert "could not connect to b" in done.err
     assert not (lab.folder / "a/provisioner").exists()
     assert provisioner("status", "lab", "--json").json["state"] == "exists"
+
+
+def test_ctrl_c_does_not_wait_for_a_host_that_does_not_answer(lab: Lab) -> None:
+    """Although it would be waited for for an hour."""
+    path = lab.inventory(lab.host("a", port=free_port()), ready_timeout_s=3600)
+    process = subprocess.Popen(
+        command("up", path, "--yes"), env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        while "waiting for SSH" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=PATIENCE_S)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130
+    assert err == (
+        "provisioner: interrupted: lab may still be running on its hosts; `provisioner down lab` removes everything\n"
+    )

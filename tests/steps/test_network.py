@@ -242,9 +242,7 @@ def test_a_network_without_room_says_so() -> None:
 
 
 def test_ssh_is_open_to_the_caller_alone(made: Site) -> None:
-    assert made.cloud.rules[made.group.id()] == [IngressRule("tcp", "2222/2222", CALLER, RULE_DESCRIPTION)] or (
-        made.cloud.rules[made.group.id()] == [IngressRule("tcp", "22/22", CALLER, RULE_DESCRIPTION)]
-    )
+    assert made.cloud.rules[made.group.id()] == [IngressRule("tcp", "22/22", CALLER, RULE_DESCRIPTION)]
 
 
 def test_a_changed_address_changes_the_rule(made: Site) -> None:

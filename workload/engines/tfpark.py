@@ -13,7 +13,7 @@ import threading
 
 import tensorflow.compat.v1 as tf
 
-from workload import checkpoint, data, host, images, model, optimizer, session, sources
+from workload import checkpoint, data, host, model, optimizer, session, sources
 from workload.engines import cluster
 from workload.errors import UsageError, WorkloadError
 from workload.report import summary
@@ -156,11 +156,8 @@ def _dataset(config):
         passes = -(-config.global_batch_size * 16 // _SYNTHETIC_IMAGES)
         return tf.data.Dataset.from_tensor_slices((pictures, labels)).repeat(passes)
     dataset = sources.opened(config.data).share("train", 0, 1, config.seed, training=False)
-    crop = config.augment == "imagenet"
-    return dataset.shuffle(sources.SHUFFLE_BUFFER, config.seed).map(
-        lambda encoded, label: (images.decode(encoded, config.image_size, True, crop), label),
-        num_parallel_calls=tf.data.experimental.AUTOTUNE,
-    )
+    dataset = data.decoded(config, dataset.shuffle(sources.SHUFFLE_BUFFER, config.seed), training=True)
+    return dataset.map(lambda image, label, corrupt: (image, label))
 
 
 def _executor_memory_mib(_):

@@ -1,0 +1,216 @@
+"""Reading pictures: every one once per epoch over all workers, the damaged ones counted, problems named."""
+
+import contextlib
+import json
+
+import numpy as np
+import pytest
+
+tensorflow = pytest.importorskip("tensorflow", reason="tensorflow is not installed")
+tf = tensorflow.compat.v1
+
+from tests.workload import pictures  # noqa: E402
+from tests.workload.support import SMALL  # noqa: E402
+from workload import data, images, sources  # noqa: E402
+from workload.config import Config  # noqa: E402
+from workload.errors import UsageError  # noqa: E402
+
+
+def made(folder, kind):
+    """A data set of that kind with a training and a validation split; the number of training pictures."""
+    if kind == "tfrecords":
+        pictures.write_records(folder, "validation", 1, 5)
+        return pictures.write_records(folder, "train", 4, 7)
+    pictures.write_folder(folder, "validation", 3, 2)
+    return pictures.write_folder(folder, "train", 3, 7)
+
+
+def elements(dataset, count=None):
+    """The first ``count`` elements, or all."""
+    found = []
+    with tf.Graph().as_default(), tf.Session() as session:
+        following = tf.data.make_one_shot_iterator(dataset()).get_next()
+        with contextlib.suppress(tf.errors.OutOfRangeError):
+            while count is None or len(found) < count:
+                found.append(session.run(following))
+    return found
+
+
+@pytest.mark.parametrize("kind", ["tfrecords", "folder"])
+@pytest.mark.parametrize("workers", [1, 2, 3, 6])
+@pytest.mark.parametrize("training", [True, False])
+def test_every_picture_comes_exactly_once_per_epoch_over_all_workers(tmp_path, kind, workers, training):
+    """With fewer files than workers, too, and numbers that do not divide."""
+    total = made(tmp_path, kind)
+    source = sources.opened(str(tmp_path))
+
+    def share(rank, endless, count=None):
+        return [encoded for encoded, _ in elements(lambda: source.share("train", rank, workers, 1, endless), count)]
+
+    shares = [len(share(rank, False)) for rank in range(workers)]
+    assert sum(shares) == source.count("train") == total
+    seen = [encoded for rank, size in enumerate(shares) for encoded in share(rank, training, size)]
+    assert len(set(seen)) == len(seen) == total
+
+
+@pytest.mark.parametrize("kind", ["tfrecords", "folder"])
+def test_training_goes_on_without_end_in_another_order(tmp_path, kind):
+    total = made(tmp_path, kind)
+    found = [
+        encoded
+        for encoded, _ in elements(lambda: sources.opened(str(tmp_path)).share("train", 0, 1, 1, True), 2 * total)
+    ]
+    assert set(found[:total]) == set(found[total:])
+    assert found[:total] != found[total:]
+
+
+def test_labels_start_at_zero(tmp_path):
+    made(tmp_path, "tfrecords")
+    source = sources.opened(str(tmp_path))
+    assert sorted(label for _, label in elements(lambda: source.share("train", 0, 1, 1, False))) == list(range(28))
+
+
+def test_a_folders_labels_are_the_sorted_classes_of_the_training_split(tmp_path):
+    made(tmp_path, "folder")
+    source = sources.opened(str(tmp_path))
+    assert source.classes() == ["c0", "c1", "c2"]
+    found = {path.rsplit("/", 2)[1]: label for path, label in source.pictures("validation")}
+    assert found == {"c0": 0, "c1": 1, "c2": 2}
+    (tmp_path / "validation" / "unknown").mkdir()
+    with pytest.raises(UsageError, match=r"class unknown is in .* but not in the training split"):
+        source.pictures("validation")
+
+
+def decoded(training, crop, size=16):
+    encoded = pictures.jpeg(1, size=64)
+    with tf.Graph().as_default(), tf.Session() as session:
+        image = images.decode(tf.constant(encoded), size, training, crop)
+        return [session.run(image) for _ in range(2)]
+
+
+def test_training_crops_at_random_and_evaluation_in_the_middle():
+    one, other = decoded(training=True, crop=True)
+    assert one.shape == (16, 16, 3)
+    assert np.any(one != other)
+    one, other = decoded(training=False, crop=True)
+    np.testing.assert_array_equal(one, other)
+    assert np.any(one != decoded(training=False, crop=False)[0])
+
+
+def test_pictures_are_normalised():
+    encoded = tensorflow.io.encode_jpeg(np.full((32, 32, 3), 124, np.uint8)).numpy()
+    with tf.Graph().as_default(), tf.Session() as session:
+        image = session.run(images.decode(tf.constant(encoded), 16, False))
+    np.testing.assert_allclose(image.mean((0, 1)), [0.0055, 0.126, 0.35], atol=0.02)
+
+
+def config(folder, **fields):
+    return Config(data=str(folder), workers=1, image_size=16, batch_size=4, augment="none")._replace(**fields)
+
+
+def batches(settings, count):
+    """Run the training pipeline for that many batches; the number of pictures left out."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        made = data.batch(settings, 0, training=True)
+        session.run(made.initializer)
+        for _ in range(count):
+            found, labels, corrupt = session.run([made.images, made.labels, made.corrupt])
+            assert found.shape == (4, 16, 16, 3)
+            assert labels.shape == (4,)
+            assert np.all(found.std((1, 2, 3)) > 0.1), "no blank picture gets through"
+    return corrupt
+
+
+def spoil(folder, count):
+    """Cut that many training pictures short."""
+    for path in sorted((folder / "train").rglob("*.jpg"))[:count]:
+        path.write_bytes(path.read_bytes()[:40])
+
+
+def test_pictures_that_cannot_be_decoded_are_skipped_and_counted(tmp_path):
+    made(tmp_path, "folder")
+    assert batches(config(tmp_path), 4) == 0
+    spoil(tmp_path, 3)
+    # Two passes of 18 good and 3 spoilt pictures are 9 batches; spoilt ones after the last good one do not show yet.
+    assert 3 <= batches(config(tmp_path), 9) <= 6
+
+
+@pytest.mark.parametrize(("spoilt", "limit"), [(3, 1), (1000, 100)])
+def test_too_many_of_them_end_the_run(tmp_path, spoilt, limit):
+    """Also when not one picture is good: an error, not an endless search."""
+    made(tmp_path, "folder")
+    spoil(tmp_path, spoilt)
+    with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+        batches(config(tmp_path, corrupt_limit=limit), 9)
+    assert data.explained(caught.value) == (
+        f"more than {limit} pictures in {tmp_path} cannot be decoded;"
+        f" python -m workload.data check {tmp_path} names them"
+    )
+
+
+def test_check_tells_what_is_there(tmp_path, capfd):
+    made(tmp_path, "folder")
+    assert data.main(["check", str(tmp_path)]) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert found["kind"] == "folder"
+    assert found["splits"]["train"] == {"images": 21, "labels": [0, 2], "corrupt": 0, "examples": []}
+    assert found["splits"]["validation"]["images"] == 6
+    spoil(tmp_path, 2)
+    assert data.main(["check", str(tmp_path)]) == 1
+    found = json.loads(capfd.readouterr().out)["splits"]["train"]
+    assert found["corrupt"] == 2
+    assert len(found["examples"]) == 2
+    assert found["examples"][0]["picture"] == str(tmp_path / "train" / "c0" / "0.jpg")
+    assert "JPEG" in found["examples"][0]["reason"]
+
+
+def test_check_of_records(tmp_path, capfd):
+    made(tmp_path, "tfrecords")
+    assert data.main(["check", str(tmp_path), "--limit", "9"]) == 0
+    assert json.loads(capfd.readouterr().out)["splits"]["train"]["images"] == 9
+
+
+def test_the_pipeline_alone_is_measured(tmp_path, capfd):
+    made(tmp_path, "tfrecords")
+    assert data.main(["measure", str(tmp_path), "--batch-size", "4", "--image-size", "16", "--batches", "2"]) == 0
+    assert json.loads(capfd.readouterr().out)["images_per_second"] > 0
+
+
+def test_files_that_the_names_promise_must_be_there(tmp_path):
+    made(tmp_path, "tfrecords")
+    (tmp_path / "train-00002-of-00004").unlink()
+    with pytest.raises(UsageError, match="3 files where the names promise 4"):
+        sources.opened(str(tmp_path)).count("train")
+
+
+def test_a_file_cut_short_is_found(tmp_path):
+    made(tmp_path, "tfrecords")
+    path = tmp_path / "train-00001-of-00004"
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(UsageError, match="train-00001-of-00004 ends in the middle of a record"):
+        sources.opened(str(tmp_path)).count("train")
+
+
+def test_an_empty_folder_is_no_data_set(tmp_path, capfd):
+    with pytest.raises(UsageError, match="has neither train-00000-of-N files nor a folder train/"):
+        sources.opened(str(tmp_path)).count("train")
+    assert data.main(["check", str(tmp_path / "nothing")]) == 2
+    assert "is no folder" in json.loads(capfd.readouterr().out)["message"]
+
+
+def test_more_classes_than_the_model_has_are_refused(tmp_path, workload):
+    made(tmp_path, "folder")
+    run = workload(*SMALL, "--data", tmp_path, "--classes", 2, "--steps", 2)
+    assert run.code == 2
+    assert "has 3 classes; add --classes 3" in run.error
+
+
+@pytest.mark.parametrize("kind", ["tfrecords", "folder"])
+def test_training_and_evaluation_from_files(tmp_path, workload, kind):
+    """Two epochs, each ending with an evaluation of the whole validation split."""
+    made(tmp_path, kind)
+    run = workload(*SMALL, "--data", tmp_path, "--classes", 28, "--epochs", 2, "--evaluate", "--warmup-steps", 0)
+    evaluations = run.of("evaluation")
+    assert [line["epoch"] for line in evaluations] == [1.0, 2.0], run.stderr[-1000:]
+    assert {line["images"] for line in evaluations} == {5 if kind == "tfrecords" else 6}
+    assert run.summary["steps"] == (6 if kind == "tfrecords" else 4)
