@@ -232,7 +232,10 @@ class SampleSpec(_Spec):
 
 
 class WorkloadSpec(_Spec):
-    """What to train. `batch_size` counts images per worker and step; `steps` counts all, warm-up included."""
+    """What to train. `batch_size` counts images per worker and step; `steps` counts all, warm-up included.
+
+    `epochs` trains so many times through the data instead of `steps`. What is None is the workload's own default.
+    """
 
     engine: Literal["spark", "tfpark", "local"] = "spark"
     model: Literal["resnet50"] = "resnet50"
@@ -243,6 +246,14 @@ class WorkloadSpec(_Spec):
     warmup_steps: int = Field(default=5, ge=0)
     epochs: int | None = Field(default=None, ge=1)
     data: str = "synthetic"
+    evaluate: bool = False
+    augment: Literal["imagenet", "none"] | None = None
+    classes: int | None = Field(default=None, ge=2)
+    image_size: int | None = Field(default=None, ge=8)
+    optimizer: Literal["momentum", "lars"] | None = None
+    learning_rate: float | None = Field(default=None, gt=0)
+    label_smoothing: float | None = Field(default=None, ge=0, lt=1)
+    seed: int | None = None
     source: SampleSpec | None = None
 
 

@@ -42,3 +42,8 @@ def render(template: str, **values: Any) -> str:
     Raises jinja2.UndefinedError when the template names something that is not among the values.
     """
     return str(_environment().get_template(template).render(**values))
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and its noun, as `1 worker` or `8 workers`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -4,7 +4,8 @@ One object a line, told apart by ``event``:
 
 ``start``
     ``model, mode, dtype, engine, workers, batch_size, global_batch_size, learning_rate, parameters, versions, host``
-    and, when something is worth knowing before the figures, ``warnings`` (a list of sentences).
+    and, when something is worth knowing before the figures, ``warnings`` (a list of sentences); from Spark also
+    ``worker_hosts``, the address of each worker by its number.
 ``interval``
     ``step, loss, images_per_second`` (all workers, this interval) and ``elapsed_s`` since the first step.
 ``evaluation``

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from provisioner.deployment import Deployment
 from provisioner.step import Phase, Plan, Step
+from provisioner.steps.data import SYNTHETIC, DataStep
 from provisioner.steps.docker import DockerStep
 from provisioner.steps.host import LoginStep, ProgramsStep
 from provisioner.steps.host_key import HostKeyStep
@@ -36,6 +37,8 @@ def plan(deployment: Deployment) -> Plan:
         configure = tuple(ConfigureStep(deployment, host) for host in deployment.host_names)
         phases.append(Phase("spark", (*configure, MasterStep(deployment, first))))
         phases.append(Phase("workers", tuple(WorkersStep(deployment, host) for host in deployment.host_names)))
+    if spec.workload.data != SYNTHETIC and not spec.workload.source:
+        phases.append(Phase("data", tuple(DataStep(deployment, host) for host in deployment.host_names)))
     phases.append(training(deployment))
     return Plan(spec.name, tuple(phases))
 

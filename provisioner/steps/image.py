@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from functools import cache
 from hashlib import sha256
 
 from provisioner.deployment import Deployment
@@ -54,13 +55,7 @@ class _ImageUser:
 
     def files(self) -> dict[str, bytes]:
         """The build's context: the Dockerfile, and the workload, which goes into the image."""
-        dockerfile = data_folder("templates") / "docker" / str(self.image.build) / "Dockerfile"
-        workload = data_folder("workload")
-        context = {
-            f"workload/{path.relative_to(workload).as_posix()}": path.read_bytes()
-            for path in sorted(workload.rglob("*.py"))
-        }
-        return {"Dockerfile": dockerfile.read_bytes(), **context}
+        return _context(str(self.image.build))
 
 
 class ImageStep(_ImageUser):
@@ -215,6 +210,18 @@ class ContainerStep(_ImageUser):
     def undo(self) -> None:
         """Remove it; one that was there before us stays."""
         self.deployment.engine(self._host).remove(self.image.container)
+
+
+@cache
+def _context(name: str) -> dict[str, bytes]:
+    # Read once: the image is named after it, and somebody may be working on the files while the build goes on.
+    dockerfile = data_folder("templates") / "docker" / name / "Dockerfile"
+    workload = data_folder("workload")
+    context = {
+        f"workload/{path.relative_to(workload).as_posix()}": path.read_bytes()
+        for path in sorted(workload.rglob("*.py"))
+    }
+    return {"Dockerfile": dockerfile.read_bytes(), **context}
 
 
 def build_arguments(dockerfile: bytes) -> dict[str, str | None]:

@@ -12,7 +12,7 @@ from typing import Any
 from provisioner import topology
 from provisioner.deployment import Deployment
 from provisioner.errors import HostError, ProvisionerError
-from provisioner.render import render
+from provisioner.render import counted, render
 from provisioner.step import ABSENT, PRESENT, Description, Finding, Presence, RenderedFile
 from provisioner.steps.host import remove_work_folder, work_folder
 
@@ -72,7 +72,8 @@ class Layout:
                 address = self.deployment.address(self.host).private
             except ProvisionerError:
                 address = self.host
-            found += [("SPARK_LOCAL_IP", address), ("SPARK_PUBLIC_DNS", address)]
+            # Without the second, the driver calls itself by its host name, which the other hosts need not know.
+            found += [(f"SPARK_{name}", address) for name in ("LOCAL_IP", "LOCAL_HOSTNAME", "PUBLIC_DNS")]
         if not self.docker:
             found += [("PATH", f'{shlex.quote(self.work + "/venv/bin")}:"$PATH"')]
         return [
@@ -197,7 +198,7 @@ class ConfigureStep(_SparkStep):
         cpus = self.deployment.facts_or_expected(self._host).cpus
         warnings = tuple(f"{self._host}: {warning}" for warning in topology.warnings(cpus, sets))
         return Description(
-            f"Configure Spark: {len(sets)} workers on CPUs {' '.join(chosen.numactl for chosen in sets)}",
+            f"Configure Spark: {counted(len(sets), 'worker')} on CPUs {' '.join(chosen.numactl for chosen in sets)}",
             files=tuple(self._files(self.planned, reveal=False)),
             warnings=warnings,
         )
@@ -269,7 +270,8 @@ class WorkersStep(_SparkStep):
 
     def describe(self) -> Description:
         """How many."""
-        return Description(f"Start {len(self.planned.worker_sets())} Spark workers, each bound to its cores")
+        workers = counted(len(self.planned.worker_sets()), "Spark worker")
+        return Description(f"Start {workers}, each bound to its cores")
 
     def check(self) -> Finding:
         """Present when the master counts them alive, and jps does too where there is one (the paper's step 3.5)."""

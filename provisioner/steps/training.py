@@ -176,8 +176,13 @@ class TrainStep:
     def _arguments(self) -> str:
         work = self.deployment.spec.workload
         words = ["--engine", work.engine, "--model", work.model, "--mode", work.mode, "--dtype", self.dtype]
-        words += ["--data", work.data, "--batch-size", str(work.batch_size), "--steps", str(work.steps)]
+        words += ["--data", work.data, "--batch-size", str(work.batch_size)]
+        words += ["--epochs", str(work.epochs)] if work.epochs else ["--steps", str(work.steps)]
         words += ["--warmup-steps", str(work.warmup_steps), "--workers", str(self.workers)]
+        for name in ("augment", "classes", "image_size", "optimizer", "learning_rate", "label_smoothing", "seed"):
+            if (value := getattr(work, name)) is not None:
+                words += [f"--{name.replace('_', '-')}", str(value)]
+        words += ["--evaluate"] if work.evaluate else []
         return " ".join(shlex.quote(word) for word in words)
 
     def _key(self) -> str:
@@ -212,7 +217,10 @@ class TrainStep:
                 return
             if event["event"] == "interval":
                 deployment.progress(f"{self.dtype}: {_interval_words(event)}")
+            elif event["event"] == "evaluation":
+                deployment.progress(f"{self.dtype}: {_evaluation_words(event)}")
             elif event["event"] == "start":
+                deployment.progress(f"{self.dtype}: {_start_words(event)}")
                 for warning in event.get("warnings", []):
                     deployment.progress(warning)
             elif event["event"] == "error":
@@ -244,6 +252,27 @@ class TrainStep:
 
     def undo(self) -> None:
         """Never called: measurements are what a deployment leaves."""
+
+
+def _start_words(event: dict[str, Any]) -> str:
+    """What was derived from the inventory: the global batch, the learning rate, and which workers are where."""
+    words = [f"global batch {event.get('global_batch_size')}"]
+    if event.get("mode") == "train":
+        words.append(f"peak learning rate {event.get('learning_rate', 0):g}")
+    numbers: dict[str, list[str]] = {}
+    for number, host in enumerate(event.get("worker_hosts", [])):
+        numbers.setdefault(host, []).append(str(number))
+    words += [f"worker{'s' * (len(found) > 1)} {', '.join(found)} on {host}" for host, found in numbers.items()]
+    return "; ".join(words)
+
+
+def _evaluation_words(event: dict[str, Any]) -> str:
+    """One evaluation line for the person."""
+    epoch = "" if event.get("epoch") is None else f" after epoch {event['epoch']:g}"
+    return (
+        f"{event.get('images')} images evaluated{epoch}: top-1 {event.get('top_1', 0):.2%}, "
+        f"top-5 {event.get('top_5', 0):.2%}"
+    )
 
 
 def _interval_words(event: dict[str, Any]) -> str:

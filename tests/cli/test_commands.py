@@ -10,9 +10,9 @@ from tests.support.cli import environment, provisioner, write
 
 COMMANDS = [
     *("init", "plan", "up", "status", "run", "report", "ssh", "exec", "cp", "logs", "tunnel"),
-    *("down", "sweep", "types", "doctor", "simulator"),
+    *("down", "sweep", "types", "doctor", "simulator", "data"),
 ]
-"""The design's."""
+"""The design's, and `data`."""
 
 MINE = "name: mine\nprovider: local\nruntime: host\n"
 
@@ -34,11 +34,12 @@ OPTIONS = {
     "sweep": ["--region", "--yes"],
     "types": ["--region"],
     "simulator serve": ["--port", "--machines"],
+    "data check": ["--limit", "--json"],
 }
 """The design's."""
 
 
-@pytest.mark.parametrize("words", [*COMMANDS, "simulator serve"])
+@pytest.mark.parametrize("words", [*COMMANDS, "simulator serve", "data check", "data measure"])
 def test_every_command_explains_itself_and_its_options(words: str) -> None:
     done = provisioner(*words.split(), "--help")
     assert done.code == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -22,9 +23,10 @@ Provisioner = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(scope="module", name="inventory")
 def _inventory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """inventories/booted.yaml with few steps, and a base image that the machine serves itself: none can be pulled."""
+    """inventories/booted.yaml on two hosts with few steps, and a base image that they serve: none can be pulled."""
     inventory = yaml.safe_load((ROOT / "inventories/booted.yaml").read_text())
-    inventory["cloud"]["user_data"] = USER_DATA
+    inventory["cloud"] |= {"user_data": USER_DATA, "count": 2}
+    inventory["spark"] = {"workers": 1}
     inventory["image"]["build_arguments"] = {"BASE_IMAGE": "127.0.0.1:5000/base:1"}
     inventory["workload"] |= {"batch_size": 2, "steps": 3, "warmup_steps": 1}
     path = tmp_path_factory.mktemp("inventory") / "booted.yaml"
@@ -53,10 +55,12 @@ def _provisioner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provision
 
 
 def test_up_with_docker(provisioner: Provisioner, inventory: Path, tmp_path: Path) -> None:
-    """Docker by apt over SSH, the image built there, Spark inside, both legs trained; found again; all removed."""
+    """Docker by apt over SSH, the image built there, one Spark cluster over both hosts, trained; all removed."""
     first = provisioner("up", str(inventory), "--yes").stdout
-    for done in ("+ [booted-001] Install and start Docker", "+ [booted-001] docker build", "+ [booted-001] docker run"):
-        assert done in first
+    for host in ("booted-001", "booted-002"):
+        for done in ("Install and start Docker", "docker build", "docker run", "Start 1 Spark worker"):
+            assert f"+ [{host}] {done}" in first
+    assert re.search(r"global batch 4; .*worker \d on \S+; worker \d on \S+\n", first), "one worker on each host"
     report = json.loads(provisioner("report", "booted", "--format", "json").stdout)
     assert [(leg["dtype"], leg["engine"], leg["workers"]) for leg in report["results"]] == [
         ("float32", "spark", 2),
@@ -75,7 +79,7 @@ def test_up_with_docker(provisioner: Provisioner, inventory: Path, tmp_path: Pat
     # What was killed behind its back is noticed, and started again by the same `up`.
     provisioner("exec", "booted", "--container", "--", "kill $(cat provisioner/workers.pid)")
     again = provisioner("up", str(inventory), "--yes").stdout
-    assert "+ [booted-001] Start 2 Spark workers" in again
+    assert "+ [booted-001] Start 1 Spark worker" in again
 
     removed = provisioner("down", "booted", "--yes").stdout
     assert "0 left." in removed

@@ -102,7 +102,7 @@ def test_local_engine(tmp_path: Path) -> None:
         "--data '/data/my images' --batch-size 32 --steps 20 --warmup-steps 5 --workers 1"
     )
     assert "spark-submit" not in text
-    assert [phase.name for phase in steps.plan(made.deployment).phases] == ["hosts", "training"]
+    assert [phase.name for phase in steps.plan(made.deployment).phases] == ["hosts", "data", "training"]
 
 
 def test_tfpark_engine() -> None:
@@ -162,19 +162,31 @@ def test_lines_become_progress_and_the_summary_is_kept(tmp_path: Path) -> None:
     step = train(
         made,
         "26/11/23 WARN NativeCodeLoader: not ours",
-        json.dumps({"event": "start", "warnings": ["oneDNN has no bfloat16 here"]}),
+        json.dumps(
+            {
+                "event": "start",
+                "mode": "train",
+                "global_batch_size": 96,
+                "learning_rate": 0.0375,
+                "worker_hosts": ["10.0.0.1", "10.0.0.1", "10.0.0.2"],
+                "warnings": ["oneDNN has no bfloat16 here"],
+            }
+        ),
         interval(5, loss=6.94, images_per_second=12.34),
         interval(10, loss=None, images_per_second=12.5),
         interval(12, loss=6.5),
+        json.dumps({"event": "evaluation", "epoch": 1.0, "images": 500, "top_1": 0.75, "top_5": 0.9}),
         '{"event": "not one of ours"}',
         summary(),
     )
     step.apply()
     assert made.told == [
+        "float32: global batch 96; peak learning rate 0.0375; workers 0, 1 on 10.0.0.1; worker 2 on 10.0.0.2",
         "oneDNN has no bfloat16 here",
         "float32: step 5, loss 6.940, 12.3 images/s",
         "float32: step 10, loss is not a number, 12.5 images/s",
         "float32: step 12, loss 6.500",
+        "float32: 500 images evaluated after epoch 1: top-1 75.00%, top-5 90.00%",
         "float32: 12.2 images/s",
     ]
     (kept,) = made.store.get("results")
@@ -183,7 +195,7 @@ def test_lines_become_progress_and_the_summary_is_kept(tmp_path: Path) -> None:
     assert json.loads(line) == json.loads(summary())
     log = (made.store.folder / "logs/train-float32.log").read_text()
     assert "not ours" in log
-    assert len(log.splitlines()) == 7
+    assert len(log.splitlines()) == 8
 
 
 def test_an_error_line_becomes_the_message(tmp_path: Path) -> None:

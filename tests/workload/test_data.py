@@ -9,6 +9,7 @@ import pytest
 tensorflow = pytest.importorskip("tensorflow", reason="tensorflow is not installed")
 tf = tensorflow.compat.v1
 
+from tests.support.cli import provisioner  # noqa: E402
 from tests.workload import pictures  # noqa: E402
 from tests.workload.support import SMALL  # noqa: E402
 from workload import data, images, sources  # noqa: E402
@@ -214,3 +215,25 @@ def test_training_and_evaluation_from_files(tmp_path, workload, kind):
     assert [line["epoch"] for line in evaluations] == [1.0, 2.0], run.stderr[-1000:]
     assert {line["images"] for line in evaluations} == {5 if kind == "tfrecords" else 6}
     assert run.summary["steps"] == (6 if kind == "tfrecords" else 4)
+
+
+def test_the_command_line_tells_people_what_is_there(tmp_path):
+    made(tmp_path, "folder")
+    done = provisioner("data", "check", tmp_path)
+    assert (done.code, done.err) == (0, "")
+    assert done.out == (
+        f"{tmp_path}: a folder of pictures by class\n"
+        "  train: 21 pictures, labels 0 to 2, 0 cannot be decoded\n"
+        "  validation: 6 pictures, labels 0 to 2, 0 cannot be decoded\n"
+    )
+    spoil(tmp_path, 1)
+    done = provisioner("data", "check", tmp_path, "--json")
+    assert done.code == 1
+    assert done.json["splits"]["train"]["corrupt"] == 1
+    assert done.err == f"provisioner: 1 pictures in {tmp_path} cannot be decoded: replace them, or leave them out\n"
+    assert provisioner("data", "measure", tmp_path, "--batches", 1, "--image-size", 16, "--json").json[
+        "images_per_second"
+    ]
+    missing = provisioner("data", "check", tmp_path / "nothing")
+    assert missing.code == 2
+    assert "nothing is no folder" in missing.err

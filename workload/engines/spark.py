@@ -169,7 +169,12 @@ def _task(config, driver, secret):
             addresses = [_address(where) for where in context.allGather(own)]
             ring = Ring(rank, addresses, listener, secret) if len(addresses) > 1 else None
         threads = config.threads or host.physical_cores(os.sched_getaffinity(0))
-        result = session.run(config._replace(threads=threads), line.emit, rank, ring)
+        hosts = [name for name, _ in addresses]
+
+        def emit(event, **fields):
+            line.emit(event, **(dict(fields, worker_hosts=hosts) if event == "start" else fields))
+
+        result = session.run(config._replace(threads=threads), emit, rank, ring)
         line.done()
     except BaseException as error:
         line.failed(error)
