@@ -234,7 +234,8 @@ class SampleSpec(_Spec):
 class WorkloadSpec(_Spec):
     """What to train. `batch_size` counts images per worker and step; `steps` counts all, warm-up included.
 
-    `epochs` trains so many times through the data instead of `steps`. What is None is the workload's own default.
+    `epochs` trains so many times through the data instead of `steps`. `workers` takes fewer than all of the cluster's,
+    to see how throughput grows with them. What else is None is the workload's own default.
     """
 
     engine: Literal["spark", "tfpark", "local"] = "spark"
@@ -246,6 +247,7 @@ class WorkloadSpec(_Spec):
     warmup_steps: int = Field(default=5, ge=0)
     epochs: int | None = Field(default=None, ge=1)
     data: str = "synthetic"
+    workers: int | None = Field(default=None, ge=1)
     evaluate: bool = False
     augment: Literal["imagenet", "none"] | None = None
     classes: int | None = Field(default=None, ge=2)

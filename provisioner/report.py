@@ -16,6 +16,8 @@ from typing import Any
 
 from provisioner.errors import ProvisionerError
 from provisioner.model import Measurement
+from provisioner.render import counted
+from provisioner.scaling import Point, Setting, scaling
 
 EVENTS = frozenset({"start", "interval", "evaluation", "summary", "error"})
 PAPER = ("119.636", "212.315", "1.775")
@@ -138,7 +140,7 @@ def build(
 
 
 def tables(report: Report) -> list[Table]:
-    """The paper's table, once for each model and mode that was measured."""
+    """The paper's table, once for each model and mode that was measured; then how rates grow with workers, if known."""
     found = []
     for (model, mode), legs in _latest(report.measurements).items():
         title = f"{_MODELS.get(model, model)} model {_MODES.get(mode, mode)}"
@@ -151,7 +153,17 @@ def tables(report: Report) -> list[Table]:
             conditions.append(_PAPER_CONDITIONS)
         header = (title, *_LABELS.values(), "Performance improvement by using bfloat16")
         found.append(Table(header, tuple(rows), tuple(conditions)))
-    return found
+    return found + [_scaling_table(setting, points) for setting, points in scaling(report.measurements).items()]
+
+
+def _scaling_table(setting: Setting, points: Sequence[Point]) -> Table:
+    title = f"{_MODELS.get(setting.model, setting.model)} {_MODES.get(setting.mode, setting.mode)}, "
+    rows = [
+        (counted(point.workers, "worker"), f"{point.images_per_second:.3f}", f"{point.efficiency:.1%}")
+        for point in points
+    ]
+    header = (title + _LABELS.get(setting.dtype, setting.dtype), "Throughput (images/second)", "Efficiency")
+    return Table(header, tuple(rows), (f"Engine {setting.engine}, batch size {setting.batch_size} per worker",))
 
 
 def _speed(leg: Measurement | None) -> str:
@@ -172,19 +184,15 @@ def _conditions(report: Report, legs: Mapping[str, Measurement]) -> Iterable[str
 
 def _how(leg: Measurement) -> str:
     return (
-        f"engine {leg.engine}, {_count(leg.workers, 'worker')}, batch size {leg.batch_size} per worker "
-        f"({leg.batch_size * leg.workers} global), {_count(leg.steps, 'step')}"
+        f"engine {leg.engine}, {counted(leg.workers, 'worker')}, batch size {leg.batch_size} per worker "
+        f"({leg.batch_size * leg.workers} global), {counted(leg.steps, 'step')}"
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _machine(report: Report) -> Iterable[str]:
     host = report.host
     if host.get("cpu"):
-        cores = f", {_count(host['cores'], 'core')}" if host.get("cores") else ""
+        cores = f", {counted(host['cores'], 'core')}" if host.get("cores") else ""
         yield f"CPU: {host['cpu']}{cores}; {_bf16(host.get('isa'))}"
     if report.versions:
         yield "Versions: " + ", ".join(f"{name} {version}" for name, version in report.versions.items())
@@ -201,7 +209,10 @@ def _bf16(isa: Sequence[str] | None) -> str:
 
 
 def to_json(report: Report) -> str:
-    """name, results, speedup, host {cpu, isa, cores} and versions, in this order; a loss that is no number is null."""
+    """name, results, speedup, host {cpu, isa, cores} and versions, in this order; a loss that is no number is null.
+
+    Where several numbers of workers were measured, scaling follows.
+    """
     host = report.host
     value = {
         "name": report.name,
@@ -210,6 +221,12 @@ def to_json(report: Report) -> str:
         "host": {"cpu": host.get("cpu"), "isa": list(host.get("isa") or ()), "cores": host.get("cores")},
         "versions": dict(report.versions),
     }
+    grown = [
+        {**setting._asdict(), "points": [point._asdict() for point in points]}
+        for setting, points in scaling(report.measurements).items()
+    ]
+    if grown:
+        value["scaling"] = grown
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 

@@ -222,6 +222,7 @@ def run(
     warmup_steps: Annotated[int | None, typer.Option("--warmup-steps", min=0, help="Steps before measuring.")] = None,
     batch_size: Annotated[int | None, typer.Option("--batch-size", min=1, help="Images per worker and step.")] = None,
     data: Annotated[str | None, typer.Option("--data", help="synthetic, or a path on the hosts.")] = None,
+    workers: Annotated[int | None, typer.Option("--workers", min=1, help="So many of the cluster's workers.")] = None,
     as_json: Json = False,
 ) -> None:
     """Measure again on a deployment that was kept."""
@@ -242,6 +243,7 @@ def run(
         "warmup_steps": warmup_steps,
         "batch_size": batch_size,
         "data": data,
+        "workers": workers,
     }
     changes = {key: value for key, value in changes.items() if value is not None}
     try:

@@ -11,7 +11,7 @@ from typing import Any
 
 from provisioner import report
 from provisioner.deployment import Deployment
-from provisioner.errors import CommandError, HostError
+from provisioner.errors import CommandError, HostError, UsageError
 from provisioner.model import Dtype
 from provisioner.render import data_folder, render
 from provisioner.step import ABSENT, PRESENT, Description, Finding, Presence, RenderedFile
@@ -116,10 +116,17 @@ class TrainStep:
 
     @property
     def workers(self) -> int:
-        """Over all hosts."""
-        if self.deployment.spec.workload.engine == "local":
+        """Over all hosts. Raises UsageError when more are asked for than there are."""
+        work = self.deployment.spec.workload
+        if work.engine == "local":
             return 1
-        return sum(len(Layout(self.deployment, host).worker_sets()) for host in self.deployment.host_names)
+        there = sum(len(Layout(self.deployment, host).worker_sets()) for host in self.deployment.host_names)
+        if work.workers and work.workers > there:
+            raise UsageError(
+                f"workload.workers: {work.workers} workers asked for, and the cluster has {there}",
+                "lower it, or raise spark.workers or the number of hosts",
+            )
+        return work.workers or there
 
     def describe(self) -> Description:
         """The script that is run."""
