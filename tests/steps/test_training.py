@@ -13,7 +13,7 @@ import pytest
 
 from provisioner import steps
 from provisioner.deployment import Deployment
-from provisioner.errors import ConnectError, HostError, ProvisionerError
+from provisioner.errors import ConnectError, HostError, ProvisionerError, UsageError
 from provisioner.model import SampleSpec
 from provisioner.ports import Completed
 from provisioner.step import ABSENT, PRESENT, Presence
@@ -89,6 +89,36 @@ def test_settings_of_the_submission_are_quoted(tmp_path: Path) -> None:
     made = bench(tmp_path, spark={"submit_settings": options})
     text = TrainStep(made.deployment, "float32").script().content
     assert "--conf 'spark.executor.extraJavaOptions=-XX:+A -XX:+B' --conf spark.network.timeout=100 \\\n" in text
+
+
+@pytest.mark.parametrize(
+    ("workload", "words"),
+    [
+        ({}, "--data synthetic --batch-size 32 --steps 20 --warmup-steps 5 --workers 4"),
+        ({"workers": 3}, "--data synthetic --batch-size 32 --steps 20 --warmup-steps 5 --workers 3"),
+        (
+            {"data": "/d", "epochs": 9, "evaluate": True},
+            "--data /d --batch-size 32 --epochs 9 --warmup-steps 5 --workers 4 --evaluate",
+        ),
+        (
+            {"augment": "none", "classes": 10, "image_size": 32, "optimizer": "lars", "learning_rate": 0.5}
+            | {"label_smoothing": 0.0, "seed": 0},
+            "--data synthetic --batch-size 32 --steps 20 --warmup-steps 5 --workers 4 --augment none --classes 10 "
+            "--image-size 32 --optimizer lars --learning-rate 0.5 --label-smoothing 0.0 --seed 0",
+        ),
+    ],
+    ids=["defaults", "fewer workers", "to accuracy", "everything else"],
+)
+def test_the_inventorys_settings_reach_the_workload(tmp_path: Path, workload: dict[str, Any], words: str) -> None:
+    made = bench(tmp_path, workload=workload, spark={"workers": 4})
+    text = TrainStep(made.deployment, "float32").script().content
+    assert text.rstrip().endswith(f"--dtype float32 {words}")
+
+
+def test_more_workers_than_there_are_is_refused(tmp_path: Path) -> None:
+    made = bench(tmp_path, workload={"workers": 5}, spark={"workers": 4})
+    with pytest.raises(UsageError, match="5 workers asked for, and the cluster has 4"):
+        TrainStep(made.deployment, "float32").script()
 
 
 def test_local_engine(tmp_path: Path) -> None:
