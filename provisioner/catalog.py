@@ -78,6 +78,7 @@ class ContainerImage:
     spark_home: str | None
     zoo_home: str | None
     work_dir: str
+    bf16: bool
     engine: str
     python: str
     architectures: tuple[str, ...]

@@ -73,6 +73,13 @@ def parse(text: str, source: str = "inventory") -> Spec:
     return spec
 
 
+def check_workload(spec: Spec) -> None:
+    """What `parse` checks of the workload, for one that was changed since. Raises UsageError with all that is wrong."""
+    problems = [f"{_dotted(place)}: {what}" for place, what in _workload_contradictions(spec)]
+    if problems:
+        raise UsageError("; ".join(problems))
+
+
 def _walk(node: yaml.Node, place: Place, lines: dict[Place, int]) -> Iterator[tuple[Place, int]]:
     """Note each field's line in `lines`; yield the fields that are given twice, which YAML itself lets pass."""
     lines.setdefault(place, node.start_mark.line + 1)
@@ -190,8 +197,20 @@ def _workload_contradictions(spec: Spec) -> Iterator[tuple[Place, str]]:
     work = spec.workload
     if work.engine == "tfpark" and spec.runtime == "host":
         yield ("workload", "engine"), "tfpark needs Analytics Zoo's own image: runtime: docker"
+    if work.engine == "tfpark" and work.mode != "train":
+        yield ("workload", "mode"), "tfpark trains only; inference needs engine: spark or local"
     if work.source and work.engine != "tfpark":
         yield ("workload", "source"), "the paper's sample runs on Analytics Zoo: engine: tfpark"
+    name = (spec.image.pull or spec.image.build or "") if spec.image else ""
+    image = catalog.container_image(name)
+    if work.source and name and (image is None or image.zoo_home is None):
+        yield ("workload", "source"), f"the sample is started by a script of Analytics Zoo's, which {name} lacks"
+    if image and not image.bf16 and "bfloat16" in work.dtypes:
+        yield (
+            ("workload", "dtypes"),
+            f"the TensorFlow in {name} has no bfloat16 kernels: say dtypes: [float32], or take "
+            "image: {pull: intelanalytics/analytics-zoo:0.8.1-bigdl_0.10.0-spark_2.4.3-bf16}",
+        )
     if work.warmup_steps >= work.steps and work.epochs is None:
         yield (
             ("workload", "warmup_steps"),

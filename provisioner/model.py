@@ -211,14 +211,15 @@ class ImageSpec(_Spec):
 
 
 class SparkSpec(_Spec):
-    """The Spark standalone cluster. `workers` counts per host; memory strings are Spark's own (`512m`, `18g`)."""
+    """The Spark standalone cluster. `workers` counts per host; memory strings are Spark's own (`512m`, `18g`), None is
+    what the engine needs."""
 
     workers: Literal["auto"] | Annotated[int, Field(ge=1, le=256)] = "auto"
     home: str | None = None
     master: Literal["address", "hostname"] = "address"
     authenticate: bool = True
-    driver_memory: str = Field(default="1g", pattern=r"^\d+[mg]$")
-    executor_memory: str = Field(default="1g", pattern=r"^\d+[mg]$")
+    driver_memory: str | None = Field(default=None, pattern=r"^\d+[mg]$")
+    executor_memory: str | None = Field(default=None, pattern=r"^\d+[mg]$")
     settings: dict[str, str] = {}
     submit_settings: dict[str, str] = {}
 

@@ -228,7 +228,7 @@ def run(
     """Measure again on a deployment that was kept."""
     from pydantic import ValidationError
 
-    from provisioner import steps
+    from provisioner import inventory, steps
     from provisioner.cli import show, wiring
     from provisioner.cli.console import Console
     from provisioner.model import WorkloadSpec
@@ -252,6 +252,7 @@ def run(
         first = error.errors()[0]
         raise UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     spec: Spec = saved.model_copy(update={"workload": workload})
+    inventory.check_workload(spec)
     console = Console(as_json=as_json)
     with wiring.opened(spec, console.event, create=False) as (deployment, emit):
         if deployment.store.get("removed_at"):

@@ -16,10 +16,13 @@ from provisioner.model import Dtype
 from provisioner.render import data_folder, render
 from provisioner.step import ABSENT, PRESENT, Description, Finding, Presence, RenderedFile
 from provisioner.steps.host import remove_work_folder, work_folder
+from provisioner.steps.sample import SampleLog, sample_root
 from provisioner.steps.spark import Layout
 
 LAUNCHER = "import sys\n\nfrom workload import cli\n\nif __name__ == '__main__':\n    sys.exit(cli.main())\n"
 MODEL_WORDS = {"resnet50": "ResNet-50"}
+MEMORY = {"spark": "1g", "tfpark": "4g"}
+"""Java heap of driver and executors by engine: BigDL holds the weights there, several times over."""
 
 
 def workload_archive() -> bytes:
@@ -95,13 +98,6 @@ class WorkloadStep:
         remove_work_folder(self.deployment, self._host)
 
 
-def sample_root(deployment: Deployment) -> str:
-    """Where the clone of `workload.source` goes: beside the rest, under the repository's own name."""
-    source = deployment.spec.workload.source
-    name = source.git.rstrip("/").rpartition("/")[2].removesuffix(".git") if source else ""
-    return f"{work_folder(deployment, deployment.host_names[0]).rpartition('/')[0]}/{name}"
-
-
 class TrainStep:
     """One run of the workload in one number type. Present when its measurement is kept already."""
 
@@ -159,8 +155,8 @@ class TrainStep:
             "workers": self.workers,
             "master": layout.master_in_script,
             "spark_home": layout.spark_home,
-            "driver_memory": spark.driver_memory,
-            "executor_memory": spark.executor_memory,
+            "driver_memory": spark.driver_memory or MEMORY[work.engine],
+            "executor_memory": spark.executor_memory or MEMORY[work.engine],
             "settings": " ".join(
                 f"--conf {shlex.quote(f'{key}={value}')}" for key, value in spark.submit_settings.items()
             ),
@@ -168,8 +164,10 @@ class TrainStep:
         if work.source:
             text = render(
                 "spark/run-sample.sh",
-                **{name: value for name, value in common.items() if name not in ("environment", "work_folder")},
+                **{name: value for name, value in common.items() if name != "work_folder"},
                 sample_folder=shlex.quote(f"{sample_root(deployment)}/{work.source.path}"),
+                # Analytics Zoo's script has Spark read its own settings: without ours nobody gets past our secret.
+                properties=shlex.quote(f"{layout.conf}/spark-defaults.conf") if spark.authenticate else "",
                 zoo_home=deployment.container_image.zoo_home,
                 batch_size=work.batch_size,
                 epochs=work.epochs or 1,
@@ -207,19 +205,22 @@ class TrainStep:
         return Finding(Presence.PRESENT, f"{kept[self._key()]['images_per_second']:.1f} images/s")
 
     def apply(self) -> None:
-        """Run it, follow its JSON lines, keep the summary."""
+        """Run it, follow its lines, keep the summary."""
         deployment = self.deployment
         shell = deployment.shell(self._host)
         script = self.script()
         shell.put(script.content.encode(), script.path, mode=script.mode)
         log = f"logs/{self.name.replace('/', '-')}.log"
+        source = deployment.spec.workload.source
+        sample = SampleLog(deployment.spec.workload, self.dtype, self.workers, deployment.facts(self._host))
+        read = sample.event if source else report.parse_line
         summary: dict[str, Any] = {}
         reason = ""
 
         def line(text: str) -> None:
             nonlocal summary, reason
             deployment.store.append(log, text)
-            event = report.parse_line(text)
+            event = read(text)
             if event is None:
                 return
             if event["event"] == "interval":
@@ -245,6 +246,8 @@ class TrainStep:
                 host=self._host,
                 tail=error.tail,
             ) from error
+        if source:
+            summary = sample.summary()
         if not summary:
             raise HostError(
                 f"{self.name} on {self._host} ended without a summary line",

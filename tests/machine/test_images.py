@@ -38,13 +38,6 @@ from provisioner.steps.docker import DockerStep
 from provisioner.steps.image import ContainerStep, ImageStep
 from tests.machine.support import require
 
-PYTHON_37 = Path.home() / ".pyenv/versions/3.7.16"
-LIBRARIES_37 = (
-    *("libbz2-1.0", "libexpat1", "libffi8", "liblzma5", "libnsl2"),
-    *("libreadline8t64", "libsqlite3-0", "libssl3t64", "libuuid1"),
-)
-JAVA_8 = "openjdk-8-jre-headless"
-
 pytestmark = pytest.mark.timeout(1200)
 
 
@@ -89,7 +82,7 @@ def engine(folder: Path) -> Iterator[DockerEngine]:
             assert time.monotonic() < deadline, (folder / "log").read_text()[-3000:]
             time.sleep(0.1)
         yield made
-        for name in ("spark", "zoo", "one"):
+        for name in ("spark", "one"):
             made.remove(name)
     finally:
         os.environ.pop("DOCKER_HOST")
@@ -398,66 +391,3 @@ def test_the_spark_image(engine: DockerEngine, tree: str, folder: Path) -> None:
     assert own_mib < 2300
     ContainerStep(deployment, "localhost").undo()
     assert engine.container("spark") is None
-
-
-TRAIN = """
-import numpy as np, tensorflow as tf
-from zoo.common.nncontext import init_nncontext, init_spark_conf
-from zoo.tfpark import TFDataset, TFEstimator, ZooOptimizer
-context = init_nncontext(init_spark_conf().setMaster("local[1]").setAppName("test"))
-def model(features, labels, mode):
-    logits = tf.layers.dense(features, 2)
-    loss = tf.reduce_mean(tf.losses.sparse_softmax_cross_entropy(logits=logits, labels=labels))
-    train = ZooOptimizer(tf.train.GradientDescentOptimizer(0.1)).minimize(loss)
-    return tf.estimator.EstimatorSpec(mode, predictions=logits, loss=loss, train_op=train)
-def data(mode):
-    pairs = (np.random.rand(64, 4).astype("float32"), np.zeros(64, "int32"))
-    return TFDataset.from_tf_data_dataset(tf.data.Dataset.from_tensor_slices(pairs), batch_size=16)
-TFEstimator.from_model_fn(model).train(data, steps=4)
-"""
-
-
-@pytest.fixture(scope="module")
-def python_37() -> Path:
-    require("" if PYTHON_37.exists() else f"no Python 3.7 at {PYTHON_37}, and no base image with one can be pulled")
-    return PYTHON_37
-
-
-def test_the_zoo_release_image(engine: DockerEngine, tree: str, python_37: Path, folder: Path) -> None:
-    """Analytics Zoo 0.8.1 trains: TFPark through BigDL, with no settings beyond the image's own."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        tar.add(python_37, str(python_37), filter=_without_tests)
-    derive(
-        engine,
-        "python:3.7-slim-bookworm",
-        install(*LIBRARIES_37),
-        "ADD python.tar /",
-        f"RUN chmod 711 /root && ln -sf {python_37}/bin/python3.7 /usr/local/bin/python3",
-        base=tree,
-        **{"python.tar": packed.getvalue()},
-    )
-    sid = "sed -n 's/^URIs: *//p' debian.sources | head -n 1 | sed 's/.*/deb [check-valid-until=no] & sid main/'"
-    derive(
-        engine,
-        "eclipse-temurin:8-jre",
-        f"RUN cd /etc/apt/sources.list.d && {sid} >sid.list",
-        install(JAVA_8, options="-t sid"),
-        "RUN mkdir /opt/java && cp -rL /usr/lib/jvm/java-8-openjdk-*/jre /opt/java/openjdk",
-        base=tree,
-    )
-    deployment = local_deployment(folder, build="zoo-release", container="zoo")
-    assert brought_up(deployment) == ["image/localhost", "container/localhost"]
-    shell = deployment.shell("localhost")
-    shell.put(TRAIN.encode(), "train.py")
-    answer = shell.run("numactl -C 1 nproc; java -version 2>&1; python3 train.py", timeout_s=300).output
-    assert answer.startswith('1\nopenjdk version "1.8')
-    assert "Throughput is" in answer
-    assert "Iteration 4" in answer
-    own_mib = size_mib(ImageStep(deployment, "localhost").tag) - size_mib("python:3.7-slim-bookworm")
-    assert own_mib < 2300
-
-
-def _without_tests(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    path = Path(member.name)
-    return None if {"test", "__pycache__"} & set(path.parts) or path.suffix == ".a" else member

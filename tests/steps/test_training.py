@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import subprocess
 import zipfile
+from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from provisioner import steps
+from provisioner import catalog, steps
 from provisioner.deployment import Deployment
 from provisioner.errors import ConnectError, HostError, ProvisionerError, UsageError
 from provisioner.model import SampleSpec
 from provisioner.ports import Completed
+from provisioner.report import measurement
 from provisioner.step import ABSENT, PRESENT, Presence
 from provisioner.steps.training import LAUNCHER, TrainStep, WorkloadStep, workload_archive
+from tests.support import sample
 from tests.support.deployments import Bench, spec, static_spec
 from tests.support.hosts import FakeHost, cpus
 
@@ -29,6 +33,13 @@ def bench(tmp_path: Path, *names: str, **sections: Any) -> Bench:
     made = Bench(static_spec(*names, **sections), *(FakeHost(n, tmp_path / n, cpus=cpus(cores=4)) for n in names))
     for name in names:
         made.deployment.facts(name)
+    return made
+
+
+def on_host(made: Bench, **workload: Any) -> Bench:
+    """With this workload without Docker, even where an inventory has to say docker."""
+    changed = made.spec.workload.model_copy(update=workload)
+    made.deployment.spec = made.spec.model_copy(update={"workload": changed})
     return made
 
 
@@ -152,6 +163,13 @@ def test_tfpark_engine() -> None:
     assert "--workers 8" in text
 
 
+@pytest.mark.parametrize(("engine", "memory"), [("spark", "1g"), ("tfpark", "4g")])
+def test_memory_is_what_the_engine_needs(tmp_path: Path, engine: str, memory: str) -> None:
+    """BigDL holds the weights on the Java heap, several times over."""
+    text = TrainStep(on_host(bench(tmp_path), engine=engine).deployment, "float32").script().content
+    assert f"--driver-memory {memory} --executor-memory {memory} " in text
+
+
 def test_somebody_elses_sample_has_their_command_line(tmp_path: Path) -> None:
     deployment = Deployment(
         spec(
@@ -168,6 +186,89 @@ def test_somebody_elses_sample_has_their_command_line(tmp_path: Path) -> None:
     assert "--batch_size 64" in float32
     assert "--train_epochs 3 --data_dir '/my data'\n" in float32
     assert bfloat16.replace("bfloat16", "float32", 1) == float32.rstrip("\n") + " --use_bfloat16\n"
+    # Analytics Zoo's script names settings of its own; the last ones count, and the cluster asks for a secret.
+    assert "--properties-file /opt/work/spark-2.4.3/conf/spark-defaults.conf \\\nimagenet_main.py" in float32
+
+
+SAMPLE = """
+import sys
+print("INFO  TaskSetManager:54 - not ours", file=sys.stderr)
+speed = 4 if "--use_bfloat16" in sys.argv else 2
+for i in range(1, 8):
+    seconds = 10.0 if i == 1 else 8 / speed
+    print(f"INFO  DistriOptimizer$:408 - [Epoch 1 {8 * i}/64][Iteration {i}][Wall Clock 9.5s] Trained 8.0 records in "
+          f"{seconds} seconds. Throughput is {8 / seconds} records/second. Loss is {7 - i / 10}. ", file=sys.stderr)
+    sys.stderr.flush()
+open("logs", "x").close()
+sys.exit(%d)
+"""
+SUBMIT = """
+while [ "${1%.py}" = "$1" ]; do shift; done
+exec python3 "$@"
+"""
+
+
+@pytest.fixture(name="sampled")
+def _sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Bench]:
+    """A host with a stand-in for Analytics Zoo's script, which starts the sample's program alone, and a clone of it."""
+    zoo = tmp_path / "zoo"
+    (zoo / "bin").mkdir(parents=True)
+    (zoo / "bin/spark-submit-python-with-zoo.sh").write_text(SUBMIT)
+    image = replace(catalog.container_image("zoo-release"), zoo_home=str(zoo))  # type: ignore[type-var]
+    monkeypatch.setattr(Deployment, "container_image", image)
+
+    def make(status: int = 0, **workload: Any) -> Bench:
+        repository = sample.make(tmp_path / "git", SAMPLE % status)
+        source = SampleSpec(git=str(repository), ref=sample.BRANCH, path=sample.PATH)
+        options = {"engine": "tfpark", "source": source, "warmup_steps": 1, "batch_size": 4, **workload}
+        made = on_host(bench(tmp_path, spark={"workers": 2}), **options)
+        WorkloadStep(made.deployment).apply()
+        return made
+
+    return make
+
+
+def test_both_legs_of_the_sample_are_measured(sampled: Callable[..., Bench]) -> None:
+    """Its own run.sh asks for bfloat16, the float32 leg does not. Speed and loss are what BigDL logs."""
+    made = sampled()
+    assert "--use_bfloat16" in (sample.DATA / "run.sh").read_text()
+    for dtype, speed in (("float32", 2.0), ("bfloat16", 4.0)):
+        step = TrainStep(made.deployment, dtype)  # type: ignore[arg-type]
+        assert step.check() == ABSENT
+        step.apply()
+        assert step.check().presence is Presence.PRESENT
+        kept = made.store.get("results")[-1]
+        wanted = {"model": "resnet50", "mode": "train", "dtype": dtype, "engine": "tfpark", "workers": 2, "steps": 7}
+        assert wanted.items() <= kept.items()
+        assert (kept["images_per_second"], kept["final_loss"], kept["batch_size"]) == (speed, 6.3, 4)
+        assert kept["host"] == {"cpu": "A processor", "isa": ["avx512_bf16", "amx_bf16"], "cores": 4}
+        assert kept["versions"] == {"models-1": sample.BRANCH}
+        assert measurement(kept).images_per_second == speed
+    assert made.told == [
+        "float32: step 5, loss 6.500, 1.5 images/s",
+        "float32: 2.0 images/s",
+        "bfloat16: step 5, loss 6.500, 2.2 images/s",
+        "bfloat16: 4.0 images/s",
+    ]
+    assert "not ours" in (made.store.folder / "logs/train-float32.log").read_text()
+    code = host(made).home / "provisioner/models-1" / sample.PATH
+    assert len(list(code.glob("logs-*"))) == 1  # the first leg's checkpoint, out of the second one's way
+
+
+def test_a_sample_that_fails_is_not_measured(sampled: Callable[..., Bench]) -> None:
+    made = sampled(status=3)
+    with pytest.raises(HostError, match="train/float32 failed on a") as caught:
+        TrainStep(made.deployment, "float32").apply()
+    assert "Iteration 7" in caught.value.tail[-1]
+    assert made.store.get("results", []) == []
+
+
+def test_a_sample_too_short_to_measure_says_so(sampled: Callable[..., Bench]) -> None:
+    made = sampled(warmup_steps=7)
+    with pytest.raises(HostError, match="logged 7 iterations, and the first 7 are warm-up") as caught:
+        TrainStep(made.deployment, "float32").apply()
+    assert "workload.warmup_steps" in caught.value.remedy
+    assert made.store.get("results", []) == []
 
 
 @pytest.mark.parametrize(
@@ -388,10 +489,7 @@ def _repository(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("ref", ["v1", "side"])
 def test_a_repository_is_cloned_at_its_ref(tmp_path: Path, repository: Path, ref: str) -> None:
     """A tag, or a branch like the paper's."""
-    made = bench(tmp_path)
-    source = SampleSpec(git=str(repository), ref=ref, path="training")
-    workload = made.spec.workload.model_copy(update={"source": source})
-    made.deployment.spec = made.spec.model_copy(update={"workload": workload})
+    made = on_host(bench(tmp_path), source=SampleSpec(git=str(repository), ref=ref, path="training"))
     step = WorkloadStep(made.deployment)
     assert step.describe().title == f"git clone {repository} && git checkout {ref}"
     assert step.check() == ABSENT

@@ -15,7 +15,7 @@ from workload.config import Config
 from workload.engines import tfpark
 from workload.errors import UsageError, WorkloadError
 
-LOG = pathlib.Path(__file__).parent / "bigdl.log"
+LOG = pathlib.Path(__file__).parent / "iterations.txt"
 
 
 def iterations(first=0, **fields):
@@ -78,6 +78,48 @@ def test_a_later_build_goes_on_to_start_spark(monkeypatch, dtype):
     monkeypatch.setattr(tfpark, "_context", started)
     with pytest.raises(WorkloadError, match="started"):
         tfpark.run(Config(engine="tfpark", dtype=dtype), None)
+
+
+class Conf(dict):
+    """As much of pyspark's SparkConf as the engine uses; as there, nothing of spark-submit's is in it yet."""
+
+    contains = dict.__contains__
+
+    def set(self, key, value):
+        self[key] = value
+        return self
+
+    def setMaster(self, value):
+        self["spark.master"] = value
+
+
+@pytest.mark.parametrize(
+    ("submitted", "fields", "expected"),
+    [
+        (True, {"workers": 2}, {"spark.executor.cores": "1", "spark.cores.max": "2"}),
+        (True, {"workers": 2, "master": "local[2]"}, {"spark.master": "local[2]"}),
+        (False, {"workers": 1}, {"spark.master": "local[1]", "spark.driver.extraJavaOptions": "-noverify"}),
+    ],
+)
+def test_spark_submit_names_the_master(monkeypatch, submitted, fields, expected):
+    """Started by spark-submit, the engine runs where that says; by itself, in one process, with its own class path."""
+    install(monkeypatch, None)
+    context, common, conf = types.ModuleType("zoo.common.nncontext"), types.ModuleType("zoo.common"), Conf()
+    context.init_spark_conf = lambda: conf
+    context.init_nncontext = lambda given, redirect_spark_log: given
+    monkeypatch.setitem(sys.modules, "zoo.common", common)
+    monkeypatch.setitem(sys.modules, "zoo.common.nncontext", context)
+    monkeypatch.setattr(tfpark, "_jars", lambda: ["zoo.jar"])
+    monkeypatch.setenv("PYSPARK_PYTHON", "python3")
+    if submitted:
+        monkeypatch.setenv("PYSPARK_GATEWAY_PORT", "1")
+    else:
+        monkeypatch.delenv("PYSPARK_GATEWAY_PORT", raising=False)
+    found = tfpark._context(Config(engine="tfpark", **fields))
+    if submitted:
+        assert found == expected
+    else:
+        assert expected.items() <= found.items()
 
 
 @pytest.mark.parametrize(

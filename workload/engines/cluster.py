@@ -1,6 +1,7 @@
 """What the two Spark engines share."""
 
 import os
+import re
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -24,4 +25,4 @@ def java_reason(error):
     """The line of a Java or Python failure that says what happened."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     telling = [line for line in lines if "Exception: " in line or "Error: " in line or "ExecutorLostFailure" in line]
-    return (telling or lines or [repr(error)])[-1]
+    return re.sub(r"^(Caused by)?: ", "", (telling or lines or [repr(error)])[-1])

@@ -66,17 +66,18 @@ def _context(config):
 
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     conf = init_spark_conf()
+    submitted = "PYSPARK_GATEWAY_PORT" in os.environ  # its master is not in conf before there is a context
     if config.master:
         conf.setMaster(config.master)
-    if not conf.contains("spark.master"):
+    elif not submitted and not conf.contains("spark.master"):
         conf.setMaster("local[1]")
-    if "PYSPARK_GATEWAY_PORT" not in os.environ:
+    if not submitted:
         jars = ":".join(_jars())
         for side in ("driver", "executor"):
             conf.set("spark.%s.extraClassPath" % side, jars)
             # A class of TensorFlow's in these jars does not pass Java's verifier.
             conf.set("spark.%s.extraJavaOptions" % side, "-noverify")
-    if config.workers and not conf.get("spark.master").startswith("local"):
+    if config.workers and not conf.get("spark.master", "").startswith("local"):
         conf.set("spark.executor.cores", "1").set("spark.cores.max", str(config.workers))
     try:
         return init_nncontext(conf, redirect_spark_log=False)
@@ -141,7 +142,11 @@ def _train(config, reporter, context, batch_outside):
             estimator.train(input_fn, steps=config.steps - first)
             memory = context.parallelize(range(workers), workers).map(_executor_memory_mib).collect()
         except Exception as error:  # py4j wraps whatever Java threw
-            raise WorkloadError("Analytics Zoo failed: %s" % cluster.java_reason(error)) from error
+            more = "OutOfMemoryError" in str(error) or "TaskResultLost" in str(error)
+            raise WorkloadError(
+                "Analytics Zoo failed: %s%s"
+                % (cluster.java_reason(error), "; give driver and executors more Java memory" if more else "")
+            ) from error
     result = dict(log.iterations.result(), memory_mib=round(max(memory), 1))
     reporter.emit("summary", **summary(config, [result], versions, host.facts()))
 

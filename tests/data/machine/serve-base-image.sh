@@ -6,7 +6,7 @@ apt-get update
 DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends python3-venv
 mkdir -p /srv/registry
 tar --create --one-file-system --directory=/ --exclude=./srv/registry --exclude='./var/cache/apt/archives/*.deb' \
-  --exclude=./var/lib/apt/lists --exclude=./root . >/srv/registry/layer
+  --exclude=./var/lib/apt/lists --exclude=./root/.ssh . >/srv/registry/layer
 cat >/srv/registry/serve.py <<'END'
 import hashlib, http.server, json, pathlib
 
@@ -23,7 +23,7 @@ def blob(value, kind):
     return {"mediaType": kind, "size": len(content), "digest": name}
 
 
-config = {"architecture": "amd64", "os": "linux", "config": {"Cmd": ["bash"], "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]}}
+config = {"architecture": "amd64", "os": "linux", "config": {"Cmd": ["bash"], "Env": ["PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"]}}
 config["rootfs"] = {"type": "layers", "diff_ids": [digest]}
 manifest = {"schemaVersion": 2, "mediaType": KIND + "distribution.manifest.v2+json"}
 manifest["config"] = blob(config, KIND + "container.image.v1+json")
@@ -52,5 +52,5 @@ server = http.server.ThreadingHTTPServer(("127.0.0.1", 5000), Handler)
 pathlib.Path("/srv/registry/ready").touch()
 server.serve_forever()
 END
-systemd-run --unit=registry --property=MemoryMax=infinity python3 /srv/registry/serve.py
+systemd-run --unit=registry --property=MemoryMax=infinity /usr/bin/python3 /srv/registry/serve.py
 until [ -e /srv/registry/ready ]; do sleep 0.2; done

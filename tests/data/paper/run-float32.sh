@@ -2,6 +2,8 @@
 # ResNet-50, train, float32
 # The paper's step 3.7: its own sample code and command line.
 cd /opt/work/models-1/models/image_recognition/tensorflow/resnet50v1_5/training/mlperf_resnet || exit 1
+# Each run begins afresh, whatever an earlier one left.
+if [ -e logs ]; then mv logs "logs-$(date +%s)"; fi
 # Register the model as a source root
 export PYTHONPATH="$(pwd):${PYTHONPATH}"
 export KMP_BLOCKTIME=0
