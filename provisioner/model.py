@@ -324,7 +324,8 @@ class HostAddress:
 class Measurement:
     """The summary of one run of the workload (the paper's table is two of them).
 
-    `images_per_second` counts all workers, after warm-up, all-reduce included; `batch_size` is per worker.
+    `images_per_second` counts all workers, after warm-up, all-reduce included; `batch_size` is per worker;
+    `memory_mib` is the largest worker's peak; `latency_ms` (of inference) has p50, p90 and p99 at batch size 1.
     """
 
     model: str
@@ -339,6 +340,7 @@ class Measurement:
     host: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     memory_mib: float | None = None
+    latency_ms: Mapping[str, float] | None = None
 
 
 # ---------------------------------------------------------------------------------------------- the cloud's things

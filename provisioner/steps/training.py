@@ -12,7 +12,7 @@ from typing import Any
 from provisioner import report
 from provisioner.deployment import Deployment
 from provisioner.errors import CommandError, HostError
-from provisioner.model import Dtype
+from provisioner.model import Dtype, Measurement
 from provisioner.render import data_folder, render
 from provisioner.step import ABSENT, PRESENT, Description, Finding, Presence, RenderedFile
 from provisioner.steps.host import remove_work_folder, work_folder
@@ -216,7 +216,7 @@ class TrainStep:
             if event is None:
                 return
             if event["event"] == "interval":
-                deployment.progress(f"{self.dtype}: {_interval_words(event)}")
+                deployment.progress(f"{self.dtype}: {_interval_words(event, deployment.spec.workload.mode)}")
             elif event["event"] == "evaluation":
                 deployment.progress(f"{self.dtype}: {_evaluation_words(event)}")
             elif event["event"] == "start":
@@ -248,10 +248,20 @@ class TrainStep:
         deployment.store.append("results/measurements.jsonl", json.dumps(summary, sort_keys=True))
         self.again = False
         deployment.remember_result({"key": self._key(), **summary})
-        deployment.progress(f"{self.dtype}: {measurement.images_per_second:.1f} images/s")
+        deployment.progress(f"{self.dtype}: {_summary_words(measurement)}")
 
     def undo(self) -> None:
         """Never called: measurements are what a deployment leaves."""
+
+
+def _summary_words(measured: Measurement) -> str:
+    """A run's figures for the person."""
+    words = [f"{measured.images_per_second:.1f} images/s"]
+    if measured.latency_ms:
+        words.append("latency at batch size 1 " + ", ".join(f"{k} {v:.1f} ms" for k, v in measured.latency_ms.items()))
+    if measured.memory_mib is not None:
+        words.append(f"{measured.memory_mib:.0f} MiB of memory at most in a worker")
+    return "; ".join(words)
 
 
 def _start_words(event: dict[str, Any]) -> str:
@@ -275,8 +285,10 @@ def _evaluation_words(event: dict[str, Any]) -> str:
     )
 
 
-def _interval_words(event: dict[str, Any]) -> str:
-    """One interval line for the person. A loss that is not a number is written as null."""
+def _interval_words(event: dict[str, Any], mode: str) -> str:
+    """One interval line for the person. A loss that is not a number is written as null; inference has none."""
     loss, speed = event.get("loss"), event.get("images_per_second")
-    words = [f"step {event.get('step')}", "loss is not a number" if loss is None else f"loss {loss:.3f}"]
+    words = [f"step {event.get('step')}"]
+    if mode == "train":
+        words.append("loss is not a number" if loss is None else f"loss {loss:.3f}")
     return ", ".join(words if speed is None else [*words, f"{speed:.1f} images/s"])

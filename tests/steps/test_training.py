@@ -238,6 +238,22 @@ def test_a_loss_that_is_no_number_is_kept_as_null(tmp_path: Path) -> None:
     assert made.store.get("results")[0]["final_loss"] is None
 
 
+def test_inference_has_no_loss_and_tells_its_latency(tmp_path: Path) -> None:
+    made = bench(tmp_path, workload={"mode": "infer"})
+    latency = {"p50": 16.6, "p90": 17.2, "p99": 22.5}
+    lines = [
+        interval(5, loss=None, images_per_second=80.0),
+        summary(mode="infer", latency_ms=latency, memory_mib=2100.4),
+    ]
+    train(made, *lines).apply()
+    assert made.told == [
+        "float32: step 5, 80.0 images/s",
+        "float32: 12.2 images/s; latency at batch size 1 p50 16.6 ms, p90 17.2 ms, p99 22.5 ms; "
+        "2100 MiB of memory at most in a worker",
+    ]
+    assert made.store.get("results")[0]["latency_ms"] == latency
+
+
 # ------------------------------------------------------------------------------------------------ done or not
 
 
