@@ -326,6 +326,7 @@ class Measurement:
 
     `images_per_second` counts all workers, after warm-up, all-reduce included; `batch_size` is per worker;
     `memory_mib` is the largest worker's peak; `latency_ms` (of inference) has p50, p90 and p99 at batch size 1.
+    `run` names it within its deployment, `environment` is what else it depended on, the curves are what it printed.
     """
 
     model: str
@@ -341,6 +342,10 @@ class Measurement:
     versions: Mapping[str, str] = field(default_factory=dict)
     memory_mib: float | None = None
     latency_ms: Mapping[str, float] | None = None
+    run: str = ""
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    intervals: tuple[Mapping[str, Any], ...] = ()
+    evaluations: tuple[Mapping[str, Any], ...] = ()
 
 
 # ---------------------------------------------------------------------------------------------- the cloud's things

@@ -22,12 +22,22 @@ EVENTS = frozenset({"start", "interval", "evaluation", "summary", "error"})
 PERCENTILES = ("p50", "p90", "p99")
 _LABELS = {"float32": "FP32", "bfloat16": "Bfloat16"}
 _BF16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16", "svebf16")
-_MODELS = {"resnet50": "ResNet-50"}
+_MODELS = {
+    "resnet50": "ResNet-50",
+    "resnet101": "ResNet-101",
+    "resnet152": "ResNet-152",
+    "bert-base": "BERT-base",
+}
+_UNITS = {"bert": "sequences/second"}
 _MODES = {"train": "training", "infer": "inference"}
 _RESULT_KEYS = (
     "model", "mode", "dtype", "engine", "workers", "batch_size", "images_per_second", "steps", "final_loss"
 )  # fmt: skip
-_MORE_KEYS = ("memory_mib", "latency_ms")
+_MORE_KEYS = ("memory_mib", "latency_ms", "run", "environment", "intervals", "evaluations")
+_CURVE_KEYS = {
+    "interval": ("step", "loss", "images_per_second", "elapsed_s"),
+    "evaluation": ("step", "epoch", "top_1", "top_5", "images"),
+}
 _CSV_KEYS = (
     *_RESULT_KEYS[:6], "global_batch_size", *_RESULT_KEYS[6:], "memory_mib", "cpu", "isa", "cores",
     *(f"latency_{name}_ms" for name in PERCENTILES), "speedup", "paper_measured", "paper_quoted_up_to"
@@ -50,8 +60,23 @@ def parse_line(line: str) -> dict[str, Any] | None:
     return event if isinstance(kind, str) and kind in EVENTS else None
 
 
-def measurement(summary: Mapping[str, Any]) -> Measurement:
-    """A summary event as a Measurement. Raises ProvisionerError when a field is missing or makes no sense."""
+def curves(lines: Iterable[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The intervals and the evaluations of one run's output, in its order, by their documented fields."""
+    found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in _CURVE_KEYS}
+    for line in lines:
+        event = parse_line(line)
+        if event and event["event"] in found:
+            found[event["event"]].append({key: _finite(event.get(key)) for key in _CURVE_KEYS[event["event"]]})
+    return found["interval"], found["evaluation"]
+
+
+def measurement(summary: Mapping[str, Any], output: Iterable[str] = ()) -> Measurement:
+    """A summary event, and the lines of its run's output, as a Measurement.
+
+    `run` and `environment` are what training.py adds to the event. Raises ProvisionerError when a field is missing or
+    makes no sense.
+    """
+    intervals, evaluations = curves(output)
     try:
         speed = float(summary["images_per_second"])
         if not math.isfinite(speed) or speed < 0:
@@ -73,6 +98,10 @@ def measurement(summary: Mapping[str, Any]) -> Measurement:
             latency_ms={name: float(summary["latency_ms"][name]) for name in PERCENTILES}
             if summary.get("latency_ms")
             else None,
+            run=str(summary.get("run") or ""),
+            environment=dict(summary.get("environment") or {}),
+            intervals=tuple(intervals),
+            evaluations=tuple(evaluations),
         )
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise ProvisionerError(
@@ -84,7 +113,7 @@ def measurement(summary: Mapping[str, Any]) -> Measurement:
 def speedups(measurements: Iterable[Measurement]) -> dict[str, float]:
     """Mode to bfloat16 over float32 throughput, of the latest measurement of each; only modes that have both."""
     found = {}
-    for (_, mode), legs in _latest(measurements).items():
+    for (_, mode), legs in latest(measurements).items():
         slow, fast = legs.get("float32"), legs.get("bfloat16")
         if slow and fast and slow.images_per_second > 0:
             found[mode] = fast.images_per_second / slow.images_per_second
@@ -94,7 +123,7 @@ def speedups(measurements: Iterable[Measurement]) -> dict[str, float]:
 def ratios(measurements: Iterable[Measurement]) -> list[dict[str, Any]]:
     """For each model and mode: bfloat16 over float32 (null without both), and beside it what the paper says."""
     found = []
-    for (model, mode), legs in _latest(measurements).items():
+    for (model, mode), legs in latest(measurements).items():
         known = paper.figures(model, mode)
         said = {
             "measured": float(known.measured[2]) if known.measured else None,
@@ -105,7 +134,7 @@ def ratios(measurements: Iterable[Measurement]) -> list[dict[str, Any]]:
     return found
 
 
-def _latest(measurements: Iterable[Measurement]) -> dict[tuple[str, str], dict[str, Measurement]]:
+def latest(measurements: Iterable[Measurement]) -> dict[tuple[str, str], dict[str, Measurement]]:
     """(model, mode) to dtype to its latest measurement."""
     latest: dict[tuple[str, str], dict[str, Measurement]] = {}
     for one in measurements:
@@ -158,11 +187,11 @@ def build(
 def tables(report: Report) -> list[Table]:
     """The paper's table, once for each model and mode that was measured."""
     found = []
-    for (model, mode), legs in _latest(report.measurements).items():
-        title = f"{_MODELS.get(model, model)} model {_MODES.get(mode, mode)}"
+    for (model, mode), legs in latest(report.measurements).items():
+        title = heading(model, mode)
         cells = [_speed(legs.get(dtype)) for dtype in _LABELS]
         ratio = speedups(legs.values()).get(mode)
-        rows = [("Throughput (images/second)", *cells, "needs both" if ratio is None else f"{ratio:.3f}")]
+        rows = [(f"Throughput ({unit(model)})", *cells, "needs both" if ratio is None else f"{ratio:.3f}")]
         rows += _latency(legs)
         conditions = list(_conditions(report, legs))
         known = paper.figures(model, mode)
@@ -172,6 +201,16 @@ def tables(report: Report) -> list[Table]:
         header = (title, *_LABELS.values(), "Performance improvement by using bfloat16")
         found.append(Table(header, tuple(rows), tuple(conditions)))
     return found
+
+
+def heading(model: str, mode: str) -> str:
+    """A model and a mode in words."""
+    return f"{_MODELS.get(model, model)} model {_MODES.get(mode, mode)}"
+
+
+def unit(model: str) -> str:
+    """What `images_per_second` counts with that model."""
+    return _UNITS.get(model.partition("-")[0], "images/second")
 
 
 def _speed(leg: Measurement | None) -> str:
@@ -291,10 +330,14 @@ def to_table(report: Report) -> str:
 
 
 def _plain(table: Table) -> list[str]:
-    lines = [table.header, *table.rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(table.header))]
+    return [*aligned([table.header, *table.rows]), *table.conditions]
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+    """Each line's cells as text, columns aligned."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     padded = (" | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
-    return [*(line.rstrip() for line in padded), *table.conditions]
+    return [line.rstrip() for line in padded]
 
 
 def to_markdown(report: Report) -> str:

@@ -189,6 +189,39 @@ class TrainStep:
         """Tells runs with the same script from others."""
         return hashlib.sha256(self.script().content.encode()).hexdigest()[:16]
 
+    def _environment(self) -> dict[str, Any]:
+        """What the figures depended on besides the processor and the libraries, which the summary itself tells."""
+        deployment, spec = self.deployment, self.deployment.spec
+        code = spec.workload.source
+        return {
+            "program": deployment.ports.program(),
+            "workload": f"{code.git} at {code.ref}" if code else hashlib.sha256(workload_archive()).hexdigest()[:16],
+            "runtime": spec.runtime,
+            "image": (spec.image.pull or spec.image.build) if spec.image else None,
+            "settings": {
+                **spec.workload.model_dump(mode="json", exclude={"dtypes", "source"}, exclude_none=True),
+                "spark": spec.spark.model_dump(include={"driver_memory", "executor_memory"}),
+            },
+            "hosts": [self._topology(host) for host in deployment.host_names],
+        }
+
+    def _topology(self, host: str) -> dict[str, Any]:
+        facts = self.deployment.facts(host)
+        return {
+            "cpu": facts.cpu_model,
+            "bf16": sorted(flag for flag in facts.cpu_flags if "bf16" in flag),
+            "sockets": len({cpu.socket for cpu in facts.cpus}),
+            "numa_nodes": len({cpu.node for cpu in facts.cpus}),
+            "cores": len({(cpu.socket, cpu.core) for cpu in facts.cpus}),
+            "cpus": len(facts.cpus),
+            "memory_gib": round(facts.memory_gib),
+            "distribution": f"{facts.distribution} {facts.distribution_version}",
+            "worker_cpus": [] if self.deployment.spec.workload.engine == "local" else self._worker_cpus(host),
+        }
+
+    def _worker_cpus(self, host: str) -> list[str]:
+        return [chosen.numactl for chosen in Layout(self.deployment, host).worker_sets()]
+
     def check(self) -> Finding:
         """Present when this very run has been measured."""
         self.deployment.facts(self._host)
@@ -205,7 +238,8 @@ class TrainStep:
         shell = deployment.shell(self._host)
         script = self.script()
         shell.put(script.content.encode(), script.path, mode=script.mode)
-        log = f"logs/{self.name.replace('/', '-')}.log"
+        run = deployment.next_run(self.name.replace("/", "-"))
+        log = f"logs/{run}.log"
         summary: dict[str, Any] = {}
         reason = ""
 
@@ -247,7 +281,7 @@ class TrainStep:
         measurement = report.measurement(summary)
         deployment.store.append("results/measurements.jsonl", json.dumps(summary, sort_keys=True))
         self.again = False
-        deployment.remember_result({"key": self._key(), **summary})
+        deployment.remember_result({"key": self._key(), "run": run, **summary, "environment": self._environment()})
         deployment.progress(f"{self.dtype}: {_summary_words(measurement)}")
 
     def undo(self) -> None:

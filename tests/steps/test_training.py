@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import zipfile
@@ -193,7 +194,7 @@ def test_lines_become_progress_and_the_summary_is_kept(tmp_path: Path) -> None:
     assert kept["images_per_second"] == 12.25
     (line,) = (made.store.folder / "results/measurements.jsonl").read_text().splitlines()
     assert json.loads(line) == json.loads(summary())
-    log = (made.store.folder / "logs/train-float32.log").read_text()
+    log = (made.store.folder / "logs/train-float32-1.log").read_text()
     assert "not ours" in log
     assert len(log.splitlines()) == 8
 
@@ -206,7 +207,7 @@ def test_an_error_line_becomes_the_message(tmp_path: Path) -> None:
         step.apply()
     assert caught.value.host == "a"
     assert caught.value.tail == ("Traceback", said, "spark-submit ends")
-    assert "logs/train-float32.log" in caught.value.remedy
+    assert "logs/train-float32-1.log" in caught.value.remedy
     assert made.store.get("results", []) == []
 
 
@@ -221,7 +222,7 @@ def test_an_end_without_a_summary_is_a_failure(tmp_path: Path) -> None:
     made = bench(tmp_path)
     with pytest.raises(HostError, match="ended without a summary line") as caught:
         train(made, interval(5, loss=1.0)).apply()
-    assert "train-float32.log" in caught.value.remedy
+    assert "train-float32-1.log" in caught.value.remedy
     assert made.store.get("results", []) == []
 
 
@@ -236,6 +237,17 @@ def test_a_loss_that_is_no_number_is_kept_as_null(tmp_path: Path) -> None:
     made = bench(tmp_path)
     train(made, summary(final_loss=None)).apply()
     assert made.store.get("results")[0]["final_loss"] is None
+
+
+def test_what_the_figures_depend_on_is_kept_beside_them(tmp_path: Path) -> None:
+    made = bench(tmp_path, "a", "b", spark={"workers": 2})
+    train(made, summary()).apply()
+    found = made.store.get("results")[0]["environment"]
+    assert found["workload"] == hashlib.sha256(workload_archive()).hexdigest()[:16]
+    assert (found["settings"]["steps"], found["settings"]["batch_size"]) == (20, 32)
+    assert [one["worker_cpus"] for one in found["hosts"]] == [["0-1", "2-3"]] * 2
+    assert (found["hosts"][0]["cores"], found["hosts"][0]["numa_nodes"]) == (4, 1)
+    assert "program" in found
 
 
 def test_inference_has_no_loss_and_tells_its_latency(tmp_path: Path) -> None:
@@ -291,6 +303,10 @@ def test_again_measures_anew_and_once(tmp_path: Path) -> None:
     step.apply()
     assert step.check().detail == "20.0 images/s"
     assert [kept["images_per_second"] for kept in made.store.get("results")] == [12.25, 20.0]
+    assert [kept["run"] for kept in made.store.get("results")] == ["train-float32-1", "train-float32-2"]
+    for number, speed in ((1, 12.25), (2, 20.0)):
+        (line,) = (made.store.folder / f"logs/train-float32-{number}.log").read_text().splitlines()
+        assert json.loads(line)["images_per_second"] == speed, "each run has a log of its own"
 
 
 def test_a_run_whose_line_was_cut_is_repeated(tmp_path: Path) -> None:
