@@ -26,7 +26,8 @@ LAG_S = 15.0
 @dataclass(frozen=True)
 class Outside:
     """The adapters. `cloud` is None for hosts that exist already; `progress` takes a line for the person,
-    `caller_cidrs` says where SSH is to be let in from, `public_key` is the deployment's own SSH key."""
+    `caller_cidrs` says where SSH is to be let in from, `public_key` is the deployment's own SSH key, `program` is this
+    program's version, with its commit where it runs from a checkout."""
 
     store: Store
     clock: Clock
@@ -36,6 +37,7 @@ class Outside:
     progress: Callable[[str], None] = lambda text: None
     caller_cidrs: Callable[[], tuple[str, ...]] = lambda: ()
     public_key: Callable[[], str] = lambda: ""
+    program: Callable[[], str] = lambda: ""
 
 
 @dataclass
@@ -288,6 +290,13 @@ class Deployment:
         if self.outside is None:
             return Secret("********")
         return self.store.secret(name)
+
+    def next_run(self, name: str) -> str:
+        """A name for a run that no other run of this deployment has, nor had in an earlier life: `NAME-NUMBER`."""
+        numbers = self.store.get("runs", {})
+        number = numbers.get(name, 0) + 1
+        self.store.set("runs", {**numbers, name: number})
+        return f"{name}-{number}"
 
     def remember_result(self, result: dict[str, Any]) -> None:
         """Keep a measurement."""

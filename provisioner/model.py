@@ -327,7 +327,9 @@ class HostAddress:
 class Measurement:
     """The summary of one run of the workload (the paper's table is two of them).
 
-    `images_per_second` counts all workers, after warm-up, all-reduce included; `batch_size` is per worker.
+    `images_per_second` counts all workers, after warm-up, all-reduce included; `batch_size` is per worker;
+    `memory_mib` is the largest worker's peak; `latency_ms` (of inference) has p50, p90 and p99 at batch size 1.
+    `run` names it within its deployment, `environment` is what else it depended on, the curves are what it printed.
     """
 
     model: str
@@ -342,6 +344,11 @@ class Measurement:
     host: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     memory_mib: float | None = None
+    latency_ms: Mapping[str, float] | None = None
+    run: str = ""
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    intervals: tuple[Mapping[str, Any], ...] = ()
+    evaluations: tuple[Mapping[str, Any], ...] = ()
 
 
 # ---------------------------------------------------------------------------------------------- the cloud's things

@@ -14,25 +14,36 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from provisioner import paper
 from provisioner.errors import ProvisionerError
 from provisioner.model import Measurement
 from provisioner.render import counted
 from provisioner.scaling import Point, Setting, scaling
 
 EVENTS = frozenset({"start", "interval", "evaluation", "summary", "error"})
-PAPER = ("119.636", "212.315", "1.775")
-"""The paper's images/second in float32 and bfloat16, and their ratio."""
-
-_PAPER_LABEL = "Paper, measured on ecs.hfc7.24xlarge (images/second)"
-_PAPER_CONDITIONS = "Paper: Analytics Zoo 0.8.1 (engine tfpark), 8 workers of 6 cores, batch size 128"
+PERCENTILES = ("p50", "p90", "p99")
 _LABELS = {"float32": "FP32", "bfloat16": "Bfloat16"}
 _BF16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16", "svebf16")
-_MODELS = {"resnet50": "ResNet-50"}
+_MODELS = {
+    "resnet50": "ResNet-50",
+    "resnet101": "ResNet-101",
+    "resnet152": "ResNet-152",
+    "bert-base": "BERT-base",
+}
+_UNITS = {"bert": "sequences/second"}
 _MODES = {"train": "training", "infer": "inference"}
 _RESULT_KEYS = (
     "model", "mode", "dtype", "engine", "workers", "batch_size", "images_per_second", "steps", "final_loss"
 )  # fmt: skip
-_CSV_KEYS = (*_RESULT_KEYS[:6], "global_batch_size", *_RESULT_KEYS[6:], "memory_mib", "cpu", "isa", "cores")
+_MORE_KEYS = ("memory_mib", "latency_ms", "run", "environment", "intervals", "evaluations")
+_CURVE_KEYS = {
+    "interval": ("step", "loss", "images_per_second", "elapsed_s"),
+    "evaluation": ("step", "epoch", "top_1", "top_5", "images"),
+}
+_CSV_KEYS = (
+    *_RESULT_KEYS[:6], "global_batch_size", *_RESULT_KEYS[6:], "memory_mib", "cpu", "isa", "cores",
+    *(f"latency_{name}_ms" for name in PERCENTILES), "speedup", "paper_measured", "paper_quoted_up_to"
+)  # fmt: skip
 
 
 # ---------------------------------------------------------------------------------------------- reading
@@ -51,8 +62,23 @@ def parse_line(line: str) -> dict[str, Any] | None:
     return event if isinstance(kind, str) and kind in EVENTS else None
 
 
-def measurement(summary: Mapping[str, Any]) -> Measurement:
-    """A summary event as a Measurement. Raises ProvisionerError when a field is missing or makes no sense."""
+def curves(lines: Iterable[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The intervals and the evaluations of one run's output, in its order, by their documented fields."""
+    found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in _CURVE_KEYS}
+    for line in lines:
+        event = parse_line(line)
+        if event and event["event"] in found:
+            found[event["event"]].append({key: _finite(event.get(key)) for key in _CURVE_KEYS[event["event"]]})
+    return found["interval"], found["evaluation"]
+
+
+def measurement(summary: Mapping[str, Any], output: Iterable[str] = ()) -> Measurement:
+    """A summary event, and the lines of its run's output, as a Measurement.
+
+    `run` and `environment` are what training.py adds to the event. Raises ProvisionerError when a field is missing or
+    makes no sense.
+    """
+    intervals, evaluations = curves(output)
     try:
         speed = float(summary["images_per_second"])
         if not math.isfinite(speed) or speed < 0:
@@ -71,6 +97,13 @@ def measurement(summary: Mapping[str, Any]) -> Measurement:
             host=dict(summary.get("host") or {}),
             versions={str(name): str(version) for name, version in (summary.get("versions") or {}).items()},
             memory_mib=None if memory is None else float(memory),
+            latency_ms={name: float(summary["latency_ms"][name]) for name in PERCENTILES}
+            if summary.get("latency_ms")
+            else None,
+            run=str(summary.get("run") or ""),
+            environment=dict(summary.get("environment") or {}),
+            intervals=tuple(intervals),
+            evaluations=tuple(evaluations),
         )
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise ProvisionerError(
@@ -82,14 +115,28 @@ def measurement(summary: Mapping[str, Any]) -> Measurement:
 def speedups(measurements: Iterable[Measurement]) -> dict[str, float]:
     """Mode to bfloat16 over float32 throughput, of the latest measurement of each; only modes that have both."""
     found = {}
-    for (_, mode), legs in _latest(measurements).items():
+    for (_, mode), legs in latest(measurements).items():
         slow, fast = legs.get("float32"), legs.get("bfloat16")
         if slow and fast and slow.images_per_second > 0:
             found[mode] = fast.images_per_second / slow.images_per_second
     return found
 
 
-def _latest(measurements: Iterable[Measurement]) -> dict[tuple[str, str], dict[str, Measurement]]:
+def ratios(measurements: Iterable[Measurement]) -> list[dict[str, Any]]:
+    """For each model and mode: bfloat16 over float32 (null without both), and beside it what the paper says."""
+    found = []
+    for (model, mode), legs in latest(measurements).items():
+        known = paper.figures(model, mode)
+        said = {
+            "measured": float(known.measured[2]) if known.measured else None,
+            "quoted_up_to": known.quoted,
+            "quoted_is": paper.QUOTED_IS,
+        } if known else None  # fmt: skip
+        found.append({"model": model, "mode": mode, "speedup": speedups(legs.values()).get(mode), "paper": said})
+    return found
+
+
+def latest(measurements: Iterable[Measurement]) -> dict[tuple[str, str], dict[str, Measurement]]:
     """(model, mode) to dtype to its latest measurement."""
     latest: dict[tuple[str, str], dict[str, Measurement]] = {}
     for one in measurements:
@@ -142,32 +189,58 @@ def build(
 def tables(report: Report) -> list[Table]:
     """The paper's table, once for each model and mode that was measured; then how rates grow with workers, if known."""
     found = []
-    for (model, mode), legs in _latest(report.measurements).items():
-        title = f"{_MODELS.get(model, model)} model {_MODES.get(mode, mode)}"
+    for (model, mode), legs in latest(report.measurements).items():
+        title = heading(model, mode)
         cells = [_speed(legs.get(dtype)) for dtype in _LABELS]
         ratio = speedups(legs.values()).get(mode)
-        rows = [("Throughput (images/second)", *cells, "needs both" if ratio is None else f"{ratio:.3f}")]
+        rows = [(f"Throughput ({unit(model)})", *cells, "needs both" if ratio is None else f"{ratio:.3f}")]
+        rows += _latency(legs)
         conditions = list(_conditions(report, legs))
-        if (model, mode) == ("resnet50", "train"):  # the only one that the paper has
-            rows.append((_PAPER_LABEL, *PAPER))
-            conditions.append(_PAPER_CONDITIONS)
+        known = paper.figures(model, mode)
+        if known:
+            rows += paper.rows(known)
+            conditions += paper.conditions(known)
         header = (title, *_LABELS.values(), "Performance improvement by using bfloat16")
         found.append(Table(header, tuple(rows), tuple(conditions)))
     return found + [_scaling_table(setting, points) for setting, points in scaling(report.measurements).items()]
 
 
 def _scaling_table(setting: Setting, points: Sequence[Point]) -> Table:
-    title = f"{_MODELS.get(setting.model, setting.model)} {_MODES.get(setting.mode, setting.mode)}, "
     rows = [
         (counted(point.workers, "worker"), f"{point.images_per_second:.3f}", f"{point.efficiency:.1%}")
         for point in points
     ]
-    header = (title + _LABELS.get(setting.dtype, setting.dtype), "Throughput (images/second)", "Efficiency")
+    title = f"{heading(setting.model, setting.mode)}, {_LABELS.get(setting.dtype, setting.dtype)}"
+    header = (title, f"Throughput ({unit(setting.model)})", "Efficiency")
     return Table(header, tuple(rows), (f"Engine {setting.engine}, batch size {setting.batch_size} per worker",))
+
+
+def heading(model: str, mode: str) -> str:
+    """A model and a mode in words."""
+    return f"{_MODELS.get(model, model)} model {_MODES.get(mode, mode)}"
+
+
+def unit(model: str) -> str:
+    """What `images_per_second` counts with that model."""
+    return _UNITS.get(model.partition("-")[0], "images/second")
 
 
 def _speed(leg: Measurement | None) -> str:
     return "not measured" if leg is None else f"{leg.images_per_second:.3f}"
+
+
+def _latency(legs: Mapping[str, Measurement]) -> Iterable[tuple[str, ...]]:
+    """A row of the percentiles where there are any; its improvement is that of the median."""
+    found = {dtype: leg.latency_ms for dtype, leg in legs.items() if leg.latency_ms}
+    if not found:
+        return
+    cells = [
+        " / ".join(f"{found[dtype][name]:.1f}" for name in PERCENTILES) if dtype in found else "not measured"
+        for dtype in _LABELS
+    ]
+    medians = [found[dtype]["p50"] for dtype in _LABELS if dtype in found]
+    ratio = f"{medians[0] / medians[1]:.3f} (p50)" if len(medians) == 2 and medians[1] > 0 else "needs both"
+    yield (f"Latency at batch size 1, {' / '.join(PERCENTILES)} (ms)", *cells, ratio)
 
 
 def _conditions(report: Report, legs: Mapping[str, Measurement]) -> Iterable[str]:
@@ -179,6 +252,9 @@ def _conditions(report: Report, legs: Mapping[str, Measurement]) -> Iterable[str
     losses = {_LABELS.get(dtype, dtype): leg.final_loss for dtype, leg in legs.items() if leg.final_loss is not None}
     if losses:
         yield "Final loss: " + ", ".join(f"{loss:.4g} ({label})" for label, loss in losses.items())
+    memory = {_LABELS.get(dtype, dtype): leg.memory_mib for dtype, leg in legs.items() if leg.memory_mib is not None}
+    if memory:
+        yield "Peak memory of a worker: " + ", ".join(f"{mib:.0f} MiB ({label})" for label, mib in memory.items())
     yield from _machine(report)
 
 
@@ -209,17 +285,21 @@ def _bf16(isa: Sequence[str] | None) -> str:
 
 
 def to_json(report: Report) -> str:
-    """name, results, speedup, host {cpu, isa, cores} and versions, in this order; a loss that is no number is null.
+    """name, results, speedup, host {cpu, isa, cores}, versions and ratios, in this order; NaN is null.
 
-    Where several numbers of workers were measured, scaling follows.
+    `speedup` is by mode, of the model that was measured last; `ratios` has every model, the paper's figures beside it.
+    Where several numbers of workers were measured, `scaling` follows.
     """
     host = report.host
     value = {
         "name": report.name,
-        "results": [{key: _finite(getattr(one, key)) for key in _RESULT_KEYS} for one in report.measurements],
+        "results": [
+            {key: _finite(getattr(one, key)) for key in (*_RESULT_KEYS, *_MORE_KEYS)} for one in report.measurements
+        ],
         "speedup": speedups(report.measurements),
         "host": {"cpu": host.get("cpu"), "isa": list(host.get("isa") or ()), "cores": host.get("cores")},
         "versions": dict(report.versions),
+        "ratios": ratios(report.measurements),
     }
     grown = [
         {**setting._asdict(), "points": [point._asdict() for point in points]}
@@ -240,14 +320,20 @@ def to_csv(report: Report) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_CSV_KEYS)
+    found = {(each["model"], each["mode"]): each for each in ratios(report.measurements)}
     for one in report.measurements:
         host = one.host or report.host
+        ratio = found[one.model, one.mode]
         values = {
             **{key: getattr(one, key) for key in (*_RESULT_KEYS, "memory_mib")},
             "global_batch_size": one.batch_size * one.workers,
             "cpu": host.get("cpu"),
             "isa": " ".join(host.get("isa") or ()),
             "cores": host.get("cores"),
+            **{f"latency_{name}_ms": (one.latency_ms or {}).get(name) for name in PERCENTILES},
+            "speedup": ratio["speedup"],
+            "paper_measured": (ratio["paper"] or {}).get("measured"),
+            "paper_quoted_up_to": (ratio["paper"] or {}).get("quoted_up_to"),
         }
         writer.writerow([values[key] for key in _CSV_KEYS])
     return out.getvalue()
@@ -259,10 +345,14 @@ def to_table(report: Report) -> str:
 
 
 def _plain(table: Table) -> list[str]:
-    lines = [table.header, *table.rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(table.header))]
+    return [*aligned([table.header, *table.rows]), *table.conditions]
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+    """Each line's cells as text, columns aligned."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     padded = (" | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
-    return [*(line.rstrip() for line in padded), *table.conditions]
+    return [line.rstrip() for line in padded]
 
 
 def to_markdown(report: Report) -> str:
@@ -319,7 +409,7 @@ def to_html(report: Report) -> str:
 def _html(table: Table) -> str:
     head = "".join(f'<th scope="col">{html.escape(cell)}</th>' for cell in table.header)
     rows = "\n".join(
-        ('<tr class="paper">' if row[0] == _PAPER_LABEL else "<tr>")
+        ('<tr class="paper">' if row[0].startswith(paper.LABEL) else "<tr>")
         + "".join(f"<td>{html.escape(cell)}</td>" for cell in row)
         + "</tr>"
         for row in table.rows

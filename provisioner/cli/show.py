@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from provisioner.errors import StateError, UsageError
 
 if TYPE_CHECKING:
     from provisioner.cli.console import Console
     from provisioner.ports import Store
+    from provisioner.report import Report
     from provisioner.step import Plan
+
+Value = TypeVar("Value")
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
@@ -80,12 +83,52 @@ def report_text(name: str, store: Store, format_: str) -> str:
     """The measurements of a deployment in one of the formats. Raises UsageError, StateError when there are none."""
     from provisioner import report
 
-    if format_ not in report.FORMATS:
-        raise UsageError(f"--format {format_} is not known", f"it is one of {', '.join(report.FORMATS)}")
+    return _format(report.FORMATS, format_)(_measured(name, store))
+
+
+def comparison_text(first: str, second: str, format_: str) -> str:
+    """Two deployments, or two runs (NAME/RUN), side by side. Raises UsageError, StateError when there are none."""
+    from provisioner import compare
+    from provisioner.adapters.store import FolderStore
+
+    write = _format(compare.FORMATS, format_)
+    found = []
+    for wanted in (first, second):
+        name, _, run = wanted.partition("/")
+        whole = _measured(name, FolderStore.open(name, create=False))
+        found.append(_one_run(whole, run) if run else whole)
+    return write(compare.compare(*found))
+
+
+def _format(formats: Mapping[str, Callable[[Value], str]], wanted: str) -> Callable[[Value], str]:
+    if wanted not in formats:
+        raise UsageError(f"--format {wanted} is not known", f"it is one of {', '.join(formats)}")
+    return formats[wanted]
+
+
+def _measured(name: str, store: Store) -> Report:
+    from provisioner import report
+
     results = store.get("results", [])
     if not results:
         raise StateError(f"{name} has no measurements yet", f"`provisioner run {name}` makes them")
-    return report.FORMATS[format_](report.build(name, [report.measurement(result) for result in results]))
+    return report.build(name, [report.measurement(result, _output(store, result)) for result in results])
+
+
+def _output(store: Store, result: Mapping[str, Any]) -> list[str]:
+    """What that run printed; nothing when its log was removed or it is from before runs had logs of their own."""
+    path = store.folder / f"logs/{result.get('run')}.log"
+    return path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+
+
+def _one_run(whole: Report, run: str) -> Report:
+    from provisioner import report
+
+    found = [one for one in whole.measurements if one.run == run]
+    if not found:
+        runs = ", ".join(one.run for one in whole.measurements if one.run)
+        raise UsageError(f"{whole.name} has no run {run}", f"its runs are {runs or 'not numbered'}")
+    return report.build(f"{whole.name}/{run}", found)
 
 
 def report(name: str, store: Store, console: Console) -> None:

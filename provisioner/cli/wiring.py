@@ -118,7 +118,25 @@ def outside(spec: Spec, store: FolderStore, emit: Emit) -> Outside:
         progress=progress,
         caller_cidrs=lambda: caller_cidrs(spec, store),
         public_key=lambda: _public_key(store),
+        program=program,
     )
+
+
+def program() -> str:
+    """This program's version; from a checkout what `git describe` says as well."""
+    import subprocess
+
+    from provisioner import __version__
+
+    checkout = Path(__file__).resolve().parents[2]
+    if not (checkout / ".git").exists():
+        return __version__
+    words = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--tags"]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):  # no git, or somebody else's checkout
+        return __version__
+    return f"{__version__} ({done.stdout.strip()})"
 
 
 def cloud(spec: Spec, store: FolderStore | None, progress: Callable[[str], None]) -> EcsCloud:

@@ -12,7 +12,7 @@ from typing import Any
 from provisioner import report
 from provisioner.deployment import Deployment
 from provisioner.errors import CommandError, HostError, UsageError
-from provisioner.model import Dtype
+from provisioner.model import Dtype, Measurement
 from provisioner.render import data_folder, render
 from provisioner.step import ABSENT, PRESENT, Description, Finding, Presence, RenderedFile
 from provisioner.steps.host import remove_work_folder, work_folder
@@ -194,6 +194,39 @@ class TrainStep:
         """Tells runs with the same script from others."""
         return hashlib.sha256(self.script().content.encode()).hexdigest()[:16]
 
+    def _environment(self) -> dict[str, Any]:
+        """What the figures depended on besides the processor and the libraries, which the summary itself tells."""
+        deployment, spec = self.deployment, self.deployment.spec
+        code = spec.workload.source
+        return {
+            "program": deployment.ports.program(),
+            "workload": f"{code.git} at {code.ref}" if code else hashlib.sha256(workload_archive()).hexdigest()[:16],
+            "runtime": spec.runtime,
+            "image": (spec.image.pull or spec.image.build) if spec.image else None,
+            "settings": {
+                **spec.workload.model_dump(mode="json", exclude={"dtypes", "source"}, exclude_none=True),
+                "spark": spec.spark.model_dump(include={"driver_memory", "executor_memory"}),
+            },
+            "hosts": [self._topology(host) for host in deployment.host_names],
+        }
+
+    def _topology(self, host: str) -> dict[str, Any]:
+        facts = self.deployment.facts(host)
+        return {
+            "cpu": facts.cpu_model,
+            "bf16": sorted(flag for flag in facts.cpu_flags if "bf16" in flag),
+            "sockets": len({cpu.socket for cpu in facts.cpus}),
+            "numa_nodes": len({cpu.node for cpu in facts.cpus}),
+            "cores": len({(cpu.socket, cpu.core) for cpu in facts.cpus}),
+            "cpus": len(facts.cpus),
+            "memory_gib": round(facts.memory_gib),
+            "distribution": f"{facts.distribution} {facts.distribution_version}",
+            "worker_cpus": [] if self.deployment.spec.workload.engine == "local" else self._worker_cpus(host),
+        }
+
+    def _worker_cpus(self, host: str) -> list[str]:
+        return [chosen.numactl for chosen in Layout(self.deployment, host).worker_sets()]
+
     def check(self) -> Finding:
         """Present when this very run has been measured."""
         self.deployment.facts(self._host)
@@ -210,7 +243,8 @@ class TrainStep:
         shell = deployment.shell(self._host)
         script = self.script()
         shell.put(script.content.encode(), script.path, mode=script.mode)
-        log = f"logs/{self.name.replace('/', '-')}.log"
+        run = deployment.next_run(self.name.replace("/", "-"))
+        log = f"logs/{run}.log"
         source = deployment.spec.workload.source
         sample = SampleLog(deployment.spec.workload, self.dtype, self.workers, deployment.facts(self._host))
         read = sample.event if source else report.parse_line
@@ -224,7 +258,7 @@ class TrainStep:
             if event is None:
                 return
             if event["event"] == "interval":
-                deployment.progress(f"{self.dtype}: {_interval_words(event)}")
+                deployment.progress(f"{self.dtype}: {_interval_words(event, deployment.spec.workload.mode)}")
             elif event["event"] == "evaluation":
                 deployment.progress(f"{self.dtype}: {_evaluation_words(event)}")
             elif event["event"] == "start":
@@ -257,11 +291,21 @@ class TrainStep:
         measurement = report.measurement(summary)
         deployment.store.append("results/measurements.jsonl", json.dumps(summary, sort_keys=True))
         self.again = False
-        deployment.remember_result({"key": self._key(), **summary})
-        deployment.progress(f"{self.dtype}: {measurement.images_per_second:.1f} images/s")
+        deployment.remember_result({"key": self._key(), "run": run, **summary, "environment": self._environment()})
+        deployment.progress(f"{self.dtype}: {_summary_words(measurement)}")
 
     def undo(self) -> None:
         """Never called: measurements are what a deployment leaves."""
+
+
+def _summary_words(measured: Measurement) -> str:
+    """A run's figures for the person."""
+    words = [f"{measured.images_per_second:.1f} images/s"]
+    if measured.latency_ms:
+        words.append("latency at batch size 1 " + ", ".join(f"{k} {v:.1f} ms" for k, v in measured.latency_ms.items()))
+    if measured.memory_mib is not None:
+        words.append(f"{measured.memory_mib:.0f} MiB of memory at most in a worker")
+    return "; ".join(words)
 
 
 def _start_words(event: dict[str, Any]) -> str:
@@ -285,8 +329,10 @@ def _evaluation_words(event: dict[str, Any]) -> str:
     )
 
 
-def _interval_words(event: dict[str, Any]) -> str:
-    """One interval line for the person. A loss that is not a number is written as null."""
+def _interval_words(event: dict[str, Any], mode: str) -> str:
+    """One interval line for the person. A loss that is not a number is written as null; inference has none."""
     loss, speed = event.get("loss"), event.get("images_per_second")
-    words = [f"step {event.get('step')}", "loss is not a number" if loss is None else f"loss {loss:.3f}"]
+    words = [f"step {event.get('step')}"]
+    if mode == "train":
+        words.append("loss is not a number" if loss is None else f"loss {loss:.3f}")
     return ", ".join(words if speed is None else [*words, f"{speed:.1f} images/s"])

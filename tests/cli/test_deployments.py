@@ -62,9 +62,9 @@ BOTH = [result("float32", 10.0), result("bfloat16", 17.0)]
 def test_report_json_has_the_designs_keys() -> None:
     deployed(results=BOTH)
     document = provisioner("report", "mine", "--format", "json").json
-    assert list(document) == ["name", "results", "speedup", "host", "versions"]
+    assert list(document) == ["name", "results", "speedup", "host", "versions", "ratios"]
     wanted = ["model", "mode", "dtype", "engine", "workers", "batch_size", "images_per_second", "steps", "final_loss"]
-    assert [list(each) for each in document["results"]] == [wanted, wanted]
+    assert [list(each)[: len(wanted)] for each in document["results"]] == [wanted, wanted]
     assert document["speedup"] == {"train": 1.7}
     assert set(document["host"]) == {"cpu", "isa", "cores"}
 
@@ -102,6 +102,54 @@ def test_report_that_cannot_be(tmp_path: Path) -> None:
     assert nowhere.code == 1
     assert str(tmp_path / "none/mine.txt") in nowhere.err
     assert "mistake in this program" not in nowhere.err
+
+
+def test_each_runs_curves_are_in_the_report() -> None:
+    """From that run's own log, whatever else is in it."""
+    store = deployed(results=[{**BOTH[0], "run": "train-float32-1"}, {**BOTH[0], "run": "train-float32-2"}, BOTH[1]])
+    for run, losses in (("train-float32-1", (6.9, 6.5)), ("train-float32-2", (6.8, None))):
+        store.append(f"logs/{run}.log", "a line of Spark's")
+        for step, loss in enumerate(losses, 1):
+            fields = {"step": step, "loss": loss, "images_per_second": 10.0, "elapsed_s": 1.0}
+            store.append(f"logs/{run}.log", json.dumps({"event": "interval", **fields}))
+        scores = {"step": 2, "epoch": 1.0, "top_1": 0.5, "top_5": 0.9, "images": 10}
+        store.append(f"logs/{run}.log", json.dumps({"event": "evaluation", **scores}))
+    first, second, without = provisioner("report", "mine", "--format", "json").json["results"]
+    assert [one["loss"] for one in first["intervals"]] == [6.9, 6.5]
+    assert [one["loss"] for one in second["intervals"]] == [6.8, None]
+    assert first["evaluations"] == [scores]
+    assert (without["intervals"], without["evaluations"]) == ([], [])
+
+
+def test_report_compare() -> None:
+    """Two deployments, or two runs of one; as a table and as JSON."""
+    deployed(results=[{**BOTH[0], "run": "train-float32-1"}, {**BOTH[0], "run": "train-float32-2", "batch_size": 64}])
+    deployed(MINE.replace("mine", "other"), results=[result("float32", 12.5, versions={"tensorflow": "2.16.0"})])
+    document = provisioner("report", "--compare", "mine", "other", "--format", "json").json
+    assert list(document) == ["names", "throughput", "differences"]
+    (row,) = document["throughput"]
+    assert (row["values"], row["difference"], row["ratio"]) == ([10.0, 12.5], 2.5, 1.25)
+    differences = {each["name"]: each["values"] for each in document["differences"]}
+    assert differences == {"batch_size": ["64", "32"], "versions.tensorflow": ["2.21.0", "2.16.0"]}
+    table = provisioner("report", "--compare", "mine/train-float32-1", "mine/train-float32-2").out
+    assert "mine/train-float32-1 | mine/train-float32-2" in table
+    assert "batch_size" in table
+    for words, message in (
+        (["--compare", "mine"], "takes two"),
+        (["mine", "other"], "takes one"),
+        (["--compare", "mine", "other", "--format", "html"], "table, json"),
+        (["--compare", "mine/none", "other"], "its runs are train-float32-1, train-float32-2"),
+    ):
+        wrong = provisioner("report", *words)
+        assert (wrong.code, message in wrong.err) == (2, True), wrong.err
+
+
+def test_the_program_names_its_commit_in_a_checkout() -> None:
+    from provisioner import __version__
+
+    assert wiring.program().startswith(__version__)
+    if (Path(wiring.__file__).parents[2] / ".git").exists():
+        assert "(" in wiring.program()
 
 
 # ------------------------------------------------------------------------------------------------ status

@@ -163,7 +163,7 @@ def test_ctrl_c_while_training_ends_it_everywhere(site: Site) -> None:
     path = inventory(site, dtypes="float32")
     path.write_text(path.read_text().replace("steps: 3", "steps: 100000"))
     process = site.start("up", path, "--yes", "--rm")
-    log = site.folder / "state/provisioner/job/logs/train-float32.log"
+    log = site.folder / "state/provisioner/job/logs/train-float32-1.log"
     deadline = time.monotonic() + LONG_S
     while not (log.exists() and '"interval"' in log.read_text()):
         assert process.poll() is None, process.communicate()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import zipfile
@@ -250,7 +251,7 @@ def test_both_legs_of_the_sample_are_measured(sampled: Callable[..., Bench]) -> 
         "bfloat16: step 5, loss 6.500, 2.2 images/s",
         "bfloat16: 4.0 images/s",
     ]
-    assert "not ours" in (made.store.folder / "logs/train-float32.log").read_text()
+    assert "not ours" in (made.store.folder / "logs/train-float32-1.log").read_text()
     code = host(made).home / "provisioner/models-1" / sample.PATH
     assert len(list(code.glob("logs-*"))) == 1  # the first leg's checkpoint, out of the second one's way
 
@@ -324,7 +325,7 @@ def test_lines_become_progress_and_the_summary_is_kept(tmp_path: Path) -> None:
     assert kept["images_per_second"] == 12.25
     (line,) = (made.store.folder / "results/measurements.jsonl").read_text().splitlines()
     assert json.loads(line) == json.loads(summary())
-    log = (made.store.folder / "logs/train-float32.log").read_text()
+    log = (made.store.folder / "logs/train-float32-1.log").read_text()
     assert "not ours" in log
     assert len(log.splitlines()) == 8
 
@@ -337,7 +338,7 @@ def test_an_error_line_becomes_the_message(tmp_path: Path) -> None:
         step.apply()
     assert caught.value.host == "a"
     assert caught.value.tail == ("Traceback", said, "spark-submit ends")
-    assert "logs/train-float32.log" in caught.value.remedy
+    assert "logs/train-float32-1.log" in caught.value.remedy
     assert made.store.get("results", []) == []
 
 
@@ -352,7 +353,7 @@ def test_an_end_without_a_summary_is_a_failure(tmp_path: Path) -> None:
     made = bench(tmp_path)
     with pytest.raises(HostError, match="ended without a summary line") as caught:
         train(made, interval(5, loss=1.0)).apply()
-    assert "train-float32.log" in caught.value.remedy
+    assert "train-float32-1.log" in caught.value.remedy
     assert made.store.get("results", []) == []
 
 
@@ -367,6 +368,33 @@ def test_a_loss_that_is_no_number_is_kept_as_null(tmp_path: Path) -> None:
     made = bench(tmp_path)
     train(made, summary(final_loss=None)).apply()
     assert made.store.get("results")[0]["final_loss"] is None
+
+
+def test_what_the_figures_depend_on_is_kept_beside_them(tmp_path: Path) -> None:
+    made = bench(tmp_path, "a", "b", spark={"workers": 2})
+    train(made, summary()).apply()
+    found = made.store.get("results")[0]["environment"]
+    assert found["workload"] == hashlib.sha256(workload_archive()).hexdigest()[:16]
+    assert (found["settings"]["steps"], found["settings"]["batch_size"]) == (20, 32)
+    assert [one["worker_cpus"] for one in found["hosts"]] == [["0-1", "2-3"]] * 2
+    assert (found["hosts"][0]["cores"], found["hosts"][0]["numa_nodes"]) == (4, 1)
+    assert "program" in found
+
+
+def test_inference_has_no_loss_and_tells_its_latency(tmp_path: Path) -> None:
+    made = bench(tmp_path, workload={"mode": "infer"})
+    latency = {"p50": 16.6, "p90": 17.2, "p99": 22.5}
+    lines = [
+        interval(5, loss=None, images_per_second=80.0),
+        summary(mode="infer", latency_ms=latency, memory_mib=2100.4),
+    ]
+    train(made, *lines).apply()
+    assert made.told == [
+        "float32: step 5, 80.0 images/s",
+        "float32: 12.2 images/s; latency at batch size 1 p50 16.6 ms, p90 17.2 ms, p99 22.5 ms; "
+        "2100 MiB of memory at most in a worker",
+    ]
+    assert made.store.get("results")[0]["latency_ms"] == latency
 
 
 # ------------------------------------------------------------------------------------------------ done or not
@@ -406,6 +434,10 @@ def test_again_measures_anew_and_once(tmp_path: Path) -> None:
     step.apply()
     assert step.check().detail == "20.0 images/s"
     assert [kept["images_per_second"] for kept in made.store.get("results")] == [12.25, 20.0]
+    assert [kept["run"] for kept in made.store.get("results")] == ["train-float32-1", "train-float32-2"]
+    for number, speed in ((1, 12.25), (2, 20.0)):
+        (line,) = (made.store.folder / f"logs/train-float32-{number}.log").read_text().splitlines()
+        assert json.loads(line)["images_per_second"] == speed, "each run has a log of its own"
 
 
 def test_a_run_whose_line_was_cut_is_repeated(tmp_path: Path) -> None:
