@@ -282,6 +282,8 @@ class Deployment:
             self._shells.clear()
         for connection in connections:
             connection.close()
+        if self.outside is not None:
+            self.outside.connector.close()
 
     # ------------------------------------------------------------------------------------------------- secrets
 

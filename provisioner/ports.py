@@ -207,6 +207,10 @@ class Connector(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """End what the connections shared, as the one to a jump host. The connections are their users' to close."""
+        ...
+
 
 class Store(Protocol):
     """The folder of one deployment: what the cloud cannot keep for us.

@@ -243,6 +243,15 @@ def test_notes_of_what_was_made_outlive_the_process_and_hold_each_once() -> None
     assert made.again().deployment.made("instance") == ["i-1"]
 
 
+# ------------------------------------------------------------------------------------------------ connections
+
+
+def test_closing_ends_what_the_connections_shared_too() -> None:
+    made = Bench(spec())
+    made.deployment.close()
+    assert made.connector.closed
+
+
 # ------------------------------------------------------------------------------------------------ results, secrets
 
 

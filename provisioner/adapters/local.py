@@ -42,6 +42,9 @@ class LocalConnector:
             ) from error
         return LocalConnection(host.name, self._home)
 
+    def close(self) -> None:
+        """Nothing is shared."""
+
 
 class LocalConnection:
     """Implements ports.Connection with processes and files of this machine."""

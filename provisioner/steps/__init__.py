@@ -6,6 +6,7 @@ from provisioner.deployment import Deployment
 from provisioner.step import Phase, Plan, Step
 from provisioner.steps.data import SYNTHETIC, DataStep
 from provisioner.steps.docker import DockerStep
+from provisioner.steps.history import HistoryStep
 from provisioner.steps.host import LoginStep, ProgramsStep
 from provisioner.steps.host_key import HostKeyStep
 from provisioner.steps.image import ContainerStep, ImageStep
@@ -40,6 +41,8 @@ def plan(deployment: Deployment) -> Plan:
     if spec.workload.data != SYNTHETIC and not spec.workload.source:
         phases.append(Phase("data", tuple(DataStep(deployment, host) for host in deployment.host_names)))
     phases.append(training(deployment))
+    if spec.workload.engine != "local":
+        phases.append(Phase("history", (HistoryStep(deployment, deployment.host_names[0]),)))
     return Plan(spec.name, tuple(phases))
 
 

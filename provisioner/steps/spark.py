@@ -143,7 +143,7 @@ class Layout:
         return RenderedFile(self.host, f"{self.bin}/start-workers.sh", text, 0o755)
 
 
-class _SparkStep:
+class SparkStep:
     """What Spark's steps have in common."""
 
     part = ""
@@ -166,7 +166,7 @@ class _SparkStep:
         self.deployment.facts(self._host)
         return self.planned
 
-    def _stop(self, pid_file: str) -> None:
+    def stop(self, pid_file: str) -> None:
         """End the processes whose ids the file holds, those that still are what they were."""
         self.deployment.shell(self._host).run(
             f'f={shlex.quote(pid_file)}; [ -f "$f" ] || exit 0; for p in $(cat "$f"); do '
@@ -181,7 +181,7 @@ class _SparkStep:
         return self.deployment.shell(self._host).run(f"tail -n 20 {shlex.quote(path)}", check=False).output.splitlines()
 
 
-class ConfigureStep(_SparkStep):
+class ConfigureStep(SparkStep):
     """spark-defaults.conf and the start scripts, on one host."""
 
     part = "configure"
@@ -226,7 +226,7 @@ class ConfigureStep(_SparkStep):
         remove_work_folder(self.deployment, self._host)
 
 
-class MasterStep(_SparkStep):
+class MasterStep(SparkStep):
     """The master, on the first host."""
 
     part = "master"
@@ -243,7 +243,7 @@ class MasterStep(_SparkStep):
     def apply(self) -> None:
         """Start it and wait for its page."""
         layout = self.layout
-        self._stop(layout.master_pids)
+        self.stop(layout.master_pids)
         self.deployment.shell(self._host).run(f"bash {shlex.quote(layout.start_master().path)}", timeout_s=60)
         clock = self.deployment.ports.clock
         deadline = clock.monotonic() + READY_DEADLINE_S
@@ -260,10 +260,10 @@ class MasterStep(_SparkStep):
 
     def undo(self) -> None:
         """Stop it."""
-        self._stop(self.layout.master_pids)
+        self.stop(self.layout.master_pids)
 
 
-class WorkersStep(_SparkStep):
+class WorkersStep(SparkStep):
     """The workers of one host."""
 
     part = "workers"
@@ -303,7 +303,7 @@ class WorkersStep(_SparkStep):
         """Stop what is left of an earlier start, start all, wait until they are counted."""
         layout = self.layout
         wanted = len(layout.worker_sets())
-        self._stop(layout.worker_pids)
+        self.stop(layout.worker_pids)
         self.deployment.shell(self._host).run(f"bash {shlex.quote(layout.start_workers().path)}", timeout_s=60)
         clock = self.deployment.ports.clock
         deadline = clock.monotonic() + READY_DEADLINE_S
@@ -320,7 +320,7 @@ class WorkersStep(_SparkStep):
 
     def undo(self) -> None:
         """Stop them."""
-        self._stop(self.layout.worker_pids)
+        self.stop(self.layout.worker_pids)
 
 
 def master_page(deployment: Deployment) -> dict[str, Any] | None:

@@ -18,6 +18,21 @@ USER_DATA = (ROOT / "tests/data/machine/serve-base-image.sh").read_text()
 
 pytestmark = [pytest.mark.timeout(1500), pytest.mark.usefixtures("bootable")]
 
+ENDED = r"""python3 -c '
+import json, socket, time, urllib.request
+page = "http://%s:18080/api/v1/applications?status=completed" % socket.gethostbyname(socket.gethostname())
+deadline = time.monotonic() + 120
+found = []
+while len(found) < 2 and time.monotonic() < deadline:
+    try:
+        found = json.load(urllib.request.urlopen(page))
+    except OSError:
+        pass
+    time.sleep(0.5)
+print(*[one["name"] for one in found])
+'"""
+"""The names of the applications that Spark's history server shows as ended, once there are two."""
+
 Provisioner = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -67,6 +82,10 @@ def test_up_with_docker(provisioner: Provisioner, inventory: Path, tmp_path: Pat
         ("bfloat16", "spark", 2),
     ]
     assert all(leg["images_per_second"] > 0 for leg in report["results"])
+
+    # The history server knows both applications once they have ended.
+    ended = provisioner("exec", "booted", "--host", "booted-001", "--container", "--", ENDED).stdout
+    assert ended.split() == ["workload", "workload"]
 
     assert "no changes" in provisioner("up", str(inventory), "--yes").stdout
     assert provisioner("exec", "booted", "--container", "--", "id -un").stdout == "work\n"

@@ -789,6 +789,20 @@ def test_a_jump_host_is_gone_through_with_both_host_keys_checked(site: Site) -> 
         site.connect(target, jump=bastion)
 
 
+def test_closing_the_connector_ends_the_connection_to_the_jump_host(site: Site) -> None:
+    jump, target = site.server(name="jump").start(), site.server(name="target").start()
+    bastion = HostAddress("bastion", "127.0.0.1", "127.0.0.1", jump.port)
+    address = HostAddress("web-1", "127.0.0.1", "127.0.0.1", target.port, "root")
+    connector = site.connector(jump=bastion)
+    connector.connect(address, ready_timeout_s=20).close()
+    (through,) = jump.connections
+    connector.close()
+    assert jump.ended(through)
+    connector.connect(address, ready_timeout_s=20).close()
+    connector.close()
+    assert len(jump.connections) == 2
+
+
 def test_a_target_that_is_down_behind_a_jump_host_is_waited_for(site: Site) -> None:
     jump, target = site.server(name="jump").start(), site.server(name="target")
     bastion = HostAddress("bastion", "127.0.0.1", "127.0.0.1", jump.port)

@@ -71,7 +71,7 @@ def test_a_file_of_another_size_is_other_data(tmp_path: Path) -> None:
 def test_the_plan_looks_on_every_host_before_training(tmp_path: Path) -> None:
     made = Bench(static_spec("a", "b", workload={"data": "/d", "epochs": 1}), FakeHost("a", tmp_path))
     phases = [phase.name for phase in steps.plan(made.deployment).phases]
-    assert phases[-2:] == ["data", "training"]
+    assert phases[-3:] == ["data", "training", "history"]
     assert [step.host for phase, step in steps.plan(made.deployment).steps() if phase == "data"] == ["a", "b"]
     synthetic = Bench(static_spec("a"), FakeHost("a", tmp_path))
     assert "data" not in [phase.name for phase in steps.plan(synthetic.deployment).phases]

@@ -115,6 +115,9 @@ class Connector:
     def connect(self, *_: Any, **__: Any) -> Machine:
         return self.machine
 
+    def close(self) -> None:
+        """Nothing to end."""
+
 
 class Engine:
     def __init__(self, version: str | None) -> None:

@@ -72,6 +72,9 @@ class Connector:
     def connect(self, *_: Any, **__: Any) -> None:
         return None
 
+    def close(self) -> None:
+        """Nothing to end."""
+
 
 class Stage:
     """A deployment on one host, with a fake engine."""

@@ -157,9 +157,13 @@ class FakeConnector:
         self.hosts = {host.name: host for host in hosts}
         self.failures: dict[str, list[ProvisionerError]] = {}
         self.connected: list[str] = []
+        self.closed = False
 
     def connect(self, host: HostAddress, *, ready_timeout_s: float) -> FakeHost:
         self.connected.append(host.name)
         if self.failures.get(host.name):
             raise self.failures[host.name].pop(0)
         return self.hosts[host.name]
+
+    def close(self) -> None:
+        self.closed = True

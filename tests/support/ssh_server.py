@@ -124,6 +124,13 @@ class SshServer:
 
         self._servers.call(cut())
 
+    def ended(self, connection: asyncssh.SSHServerConnection) -> bool:
+        """Whether the other side ends that connection within 20 s."""
+        with contextlib.suppress(TimeoutError, asyncio.TimeoutError):
+            self._servers.call(asyncio.wait_for(connection.wait_closed(), 20))
+            return True
+        return False
+
     def stop(self) -> None:
         async def end() -> None:
             if self._acceptor is not None:

@@ -69,6 +69,13 @@ class SshConnector:
         open_socket = self._direct if self._jump is None else self._through_jump
         return self._connection(host, ready_timeout_s, open_socket)
 
+    def close(self) -> None:
+        """End the connection to the jump host, if there is one; a later `connect` makes it anew."""
+        with self._jump_lock:
+            if self._jump_connection is not None:
+                self._jump_connection.close()
+                self._jump_connection = None
+
     def _connection(
         self, host: HostAddress, ready_timeout_s: float, open_socket: Callable[[HostAddress], Any]
     ) -> SshConnection:

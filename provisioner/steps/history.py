@@ -1,0 +1,52 @@
+"""Spark's history server: the pages of applications that have ended, for `provisioner tunnel`."""
+
+from __future__ import annotations
+
+import shlex
+
+from provisioner.render import render
+from provisioner.step import ABSENT, PRESENT, Description, Finding, RenderedFile
+from provisioner.steps.spark import SparkStep
+
+
+class HistoryStep(SparkStep):
+    """The history server on the first host. Nothing waits for its page: training has no need of it."""
+
+    part = "history"
+
+    def _script(self) -> RenderedFile:
+        layout = self.planned
+        text = render(
+            "spark/start-history.sh",
+            environment=layout.environment(),
+            event_folder=shlex.quote(layout.events),
+            spark_home=layout.spark_home,
+            pid_file=shlex.quote(self._pids),
+            log_file=shlex.quote(f"{layout.work}/logs/history.log"),
+        )
+        return RenderedFile(self._host, f"{layout.bin}/start-history.sh", text, 0o755)
+
+    @property
+    def _pids(self) -> str:
+        return f"{self.planned.work}/history.pid"
+
+    def describe(self) -> Description:
+        """One process."""
+        return Description("Start Spark's history server", files=(self._script(),))
+
+    def check(self) -> Finding:
+        """Present when the process that we started lives."""
+        pids = shlex.quote(self._pids)
+        look = f'grep -qs deploy.history "/proc/$(cat {pids} 2>/dev/null)/cmdline"'
+        return PRESENT if self.deployment.shell(self._host).run(look, check=False).status == 0 else ABSENT
+
+    def apply(self) -> None:
+        """Start it."""
+        self.stop(self._pids)
+        shell, script = self.deployment.shell(self._host), self._script()
+        shell.put(script.content.encode(), script.path, mode=script.mode)
+        shell.run(f"bash {shlex.quote(script.path)}", timeout_s=60)
+
+    def undo(self) -> None:
+        """Stop it."""
+        self.stop(self._pids)

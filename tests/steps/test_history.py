@@ -1,0 +1,51 @@
+"""The history server: one process of ours on the first host."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from provisioner import steps
+from provisioner.step import ABSENT, PRESENT
+from provisioner.steps.history import HistoryStep
+from tests.support.deployments import Bench, static_spec
+from tests.support.hosts import FakeHost
+
+STAND_IN = """#!/bin/bash
+# Answers to the name of the class that it is told to start.
+exec -a "$1" sleep 600
+"""
+
+
+def bench(tmp_path: Path, *names: str) -> Bench:
+    spark = tmp_path / "spark/bin/spark-class"
+    spark.parent.mkdir(parents=True)
+    spark.write_text(STAND_IN)
+    spark.chmod(0o755)
+    hosts = (FakeHost(name, tmp_path / name) for name in names)
+    return Bench(static_spec(*names, spark={"home": str(tmp_path / "spark")}), *hosts)
+
+
+def test_it_is_started_once_and_ended(tmp_path: Path) -> None:
+    made = bench(tmp_path, "a")
+    step = HistoryStep(made.deployment, "a")
+    assert step.check() == ABSENT
+    step.apply()
+    try:
+        assert step.check() == PRESENT
+    finally:
+        step.undo()
+    assert step.check() == ABSENT
+
+
+def test_it_comes_last_and_on_the_first_host_alone(tmp_path: Path) -> None:
+    plan = steps.plan(bench(tmp_path, "a", "b").deployment)
+    assert plan.phases[-1].name == "history"
+    assert [step.host for step in plan.phases[-1].steps] == ["a"]
+
+
+def test_its_pages_are_where_the_events_are_written(tmp_path: Path) -> None:
+    """Both from spark-defaults.conf, which its environment points at; on the private address alone."""
+    (file,) = HistoryStep(bench(tmp_path, "a").deployment, "a").describe().files
+    assert "org.apache.spark.deploy.history.HistoryServer" in file.content
+    assert "export SPARK_CONF_DIR=" in file.content
+    assert "export SPARK_LOCAL_IP=192.0.2.1\n" in file.content
