@@ -52,6 +52,15 @@ def test_allow_any_type_overrides() -> None:
         inventory.parse(text % "allow_any_type: false")
 
 
+def test_a_changed_workload_is_checked_like_one_that_was_read() -> None:
+    """`provisioner run --dtype bfloat16` on an image without it."""
+    spec = inventory.load(ROOT / "inventories/zoo-release.yaml")
+    inventory.check_workload(spec)
+    workload = spec.workload.model_copy(update={"dtypes": ("bfloat16",), "mode": "infer"})
+    with pytest.raises(UsageError, match=r"workload\.mode: tfpark trains only.*; workload\.dtypes: .*no bfloat16"):
+        inventory.check_workload(spec.model_copy(update={"workload": workload}))
+
+
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     """Each says what it is and what to do."""
     with pytest.raises(UsageError, match=r"there is no inventory .*provisioner init"):

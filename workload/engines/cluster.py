@@ -2,8 +2,8 @@
 
 import os
 import re
-import shutil
 import tempfile
+import zipfile
 from contextlib import contextmanager
 
 import workload
@@ -16,9 +16,22 @@ def shipped(context):
     """Give this package to the executors for as long as the block lasts; spark-submit --py-files may have done so."""
     with tempfile.TemporaryDirectory(prefix="workload-") as folder:
         if os.path.isdir(_PACKAGE):
-            parent, name = os.path.split(_PACKAGE)
-            context.addPyFile(shutil.make_archive(os.path.join(folder, name), "zip", parent, name))
+            path = os.path.join(folder, "workload.zip")
+            _pack(path)
+            context.addPyFile(path)
         yield
+
+
+def _pack(path):
+    """Write the package as a zip; files in an image may be of 1970, for which the format has no date."""
+    parent = os.path.dirname(_PACKAGE)
+    with zipfile.ZipFile(path, "w") as archive:
+        for folder, _, names in os.walk(_PACKAGE):
+            for name in sorted(names):
+                if name.endswith(".py"):
+                    source = os.path.join(folder, name)
+                    with open(source, "rb") as content:
+                        archive.writestr(zipfile.ZipInfo(os.path.relpath(source, parent)), content.read())
 
 
 def java_reason(error):
