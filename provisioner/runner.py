@@ -32,7 +32,7 @@ from provisioner.step import Finding, Phase, Plan, Presence, Step
 KINDS: tuple[Kind, ...] = ("instance", "disk", "eip", "key-pair", "security-group", "vswitch", "vpc")
 """Everything we create, in the order in which it can be deleted."""
 
-MOST_HOSTS_AT_ONCE = 64
+MOST_HOSTS_AT_ONCE = 100
 ENDING_S = 5.0
 """How long Ctrl-C waits for the hosts' threads, whose connections it has cut."""
 

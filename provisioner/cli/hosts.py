@@ -64,19 +64,39 @@ def ssh(name: Name, host: Host = None, container: Container = False) -> None:
 
 @command(app, "exec", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def exec_(context: typer.Context, name: Name, host: Host = None, container: Container = False) -> None:
-    """Run a command on a host, or with --host all on every one: `provisioner exec NAME -- CMD …`."""
+    """Run a command on a host, or with --host all on every one side by side: `provisioner exec NAME -- CMD …`."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from provisioner.errors import PartialFailureError, ProvisionerError
+    from provisioner.runner import MOST_HOSTS_AT_ONCE
+
     if not context.args:
         raise UsageError("no command was given", f"write `provisioner exec {name} -- COMMAND`")
     line = context.args[0] if len(context.args) == 1 else shlex.join(context.args)
-    worst = 0
+    failures: list[tuple[str, ProvisionerError]] = []
     with _looking(name) as deployment:
         hosts = deployment.host_names if host == "all" else (_chosen(deployment, host),)
-        for each in hosts:
-            prefix = f"[{each}] " if len(hosts) > 1 else ""
+
+        def on(each: str) -> int:
             shell = deployment.shell(each) if container else deployment.connection(each)
-            done = shell.run(line, timeout_s=None, check=False, on_line=_printer(prefix))
-            worst = worst or done.status
-    raise typer.Exit(worst)
+            prefix = f"[{each}] " if len(hosts) > 1 else ""
+            return shell.run(line, timeout_s=None, check=False, on_line=_printer(prefix)).status
+
+        if len(hosts) == 1:
+            raise typer.Exit(on(hosts[0]))
+
+        def tried(each: str) -> int:
+            try:
+                return on(each)
+            except ProvisionerError as error:
+                failures.append((each, error))
+                return 1
+
+        with ThreadPoolExecutor(min(len(hosts), MOST_HOSTS_AT_ONCE)) as pool:
+            statuses = list(pool.map(tried, hosts))
+    if failures:
+        raise PartialFailureError(f"{len(failures)} of {len(hosts)} hosts could not be asked", failures)
+    raise typer.Exit(next(filter(None, statuses), 0))
 
 
 @command(app)

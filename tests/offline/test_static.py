@@ -96,10 +96,22 @@ def test_hosts_are_logged_into_with_the_inventorys_keys(lab: Lab) -> None:
 
 def test_commands_and_files_go_to_the_host_that_is_named(lab: Lab) -> None:
     assert lab.up(lab.inventory(lab.host("a"), lab.host("b"))).code == 0
-    assert provisioner("exec", "lab", "--host", "all", "--", "pwd").out == f"[a] {lab.folder}/a\n[b] {lab.folder}/b\n"
+    done = provisioner("exec", "lab", "--host", "all", "--", "pwd")
+    assert sorted(done.out.splitlines()) == [f"[a] {lab.folder}/a", f"[b] {lab.folder}/b"]
     assert provisioner("cp", lab.key.with_name("lab.yaml"), "lab/b:inventory").code == 0
     assert (lab.folder / "b/inventory").exists()
     assert not (lab.folder / "a/inventory").exists()
+
+
+def test_a_hundred_hosts_are_asked_side_by_side(lab: Lab) -> None:
+    """No command ends before all have begun."""
+    names = [f"h{number:03}" for number in range(100)]
+    hosts = [{**lab.host("a"), "name": name} for name in names]
+    assert lab.up(lab.inventory(*hosts, ready_timeout_s=PATIENCE_S)).json == {"changed": 0, "present": 200}
+    together = f"echo >>begun; until [ $(wc -l <begun) -ge {len(names)} ]; do sleep 1; done; echo done"
+    done = provisioner("exec", "lab", "--host", "all", "--", together)
+    assert done.code == 0, done.err
+    assert sorted(done.out.splitlines()) == [f"[{name}] done" for name in names]
 
 
 def test_a_key_that_is_not_the_inventorys_is_refused(lab: Lab) -> None:
