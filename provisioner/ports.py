@@ -309,6 +309,13 @@ class Engine(Protocol):
         """
         ...
 
+    def push(self, tag: str, *, on_progress: OnLine, login: tuple[str, Secret] | None = None) -> str:
+        """Push an image under its own name, shown by layer; its digest there. `login` as for `pull`.
+
+        Raises HostError: no such image, registry unreachable, access denied, no such repository.
+        """
+        ...
+
     def build(self, tag: str, files: Mapping[str, bytes], *, arguments: Mapping[str, str], on_progress: OnLine) -> str:
         """Build an image from a context of files (one of them `Dockerfile`); its id. A failure shows the last lines."""
         ...

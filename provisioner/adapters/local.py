@@ -7,6 +7,7 @@ import selectors
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -179,7 +180,9 @@ class LocalConnection:
             return process
 
     def _environment(self) -> dict[str, str]:
-        return {**os.environ, "HOME": str(self._home)}
+        # TensorFlow and Spark are where this program is (the extra `local`), whether that environment is active or not.
+        search = os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)))
+        return {**os.environ, "HOME": str(self._home), "PATH": search}
 
 
 def _read(process: subprocess.Popen[bytes], splitter: LineSplitter, deadline: float | None) -> bool:

@@ -57,4 +57,4 @@ def command(application: typer.Typer, name: str | None = None, **settings: Any) 
     return register
 
 
-from provisioner.cli import data, hosts, inspect, lifecycle, simulator  # noqa: E402, F401  (they register their commands)
+from provisioner.cli import data, hosts, image, inspect, lifecycle, simulator  # noqa: E402, F401  (they register their commands)

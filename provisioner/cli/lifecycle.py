@@ -91,8 +91,11 @@ def up(
     from provisioner.cli.console import Console
     from provisioner.inventory import load
     from provisioner.runner import Runner
+    from provisioner.steps.image import login_of
 
     spec = load(inventory)
+    if spec.runtime == "docker" and spec.image:
+        login_of(spec.image.registry_login)  # before anything is created that would wait for a password
     console = Console(as_json=as_json)
     if not yes:
         _confirm(spec, steps.plan(wiring.for_plan(spec)), console, online)

@@ -10,8 +10,8 @@ from hashlib import sha256
 
 from provisioner.deployment import Deployment
 from provisioner.errors import HostError, UsageError
-from provisioner.model import ImageSpec, Secret
-from provisioner.ports import ContainerRequest, ContainerState, Engine
+from provisioner.model import ImageSpec, RegistryLoginSpec, Secret
+from provisioner.ports import ContainerRequest, ContainerState, Engine, OnLine
 from provisioner.render import data_folder
 from provisioner.step import ABSENT, Description, Finding, Presence
 
@@ -42,20 +42,12 @@ class _ImageUser:
 
     @property
     def tag(self) -> str:
-        """The image's name: as given, or after what it is built of, so that a changed recipe is another image."""
-        image = self.image
-        if image.pull:
-            return image.pull
-        digest = sha256()
-        for name, content in sorted(self.files().items()):
-            digest.update(f"{name}\0{len(content)}\0".encode() + content)
-        for name, value in sorted(image.build_arguments.items()):
-            digest.update(f"{name}={value}\0".encode())
-        return f"provisioner/{image.build}:{digest.hexdigest()[:12]}"
+        """The image's name."""
+        return tag_of(self.image)
 
     def files(self) -> dict[str, bytes]:
-        """The build's context: the Dockerfile, and the workload, which goes into the image."""
-        return _context(str(self.image.build))
+        """The build's context."""
+        return context_of(str(self.image.build))
 
 
 class ImageStep(_ImageUser):
@@ -73,14 +65,18 @@ class ImageStep(_ImageUser):
         Raises UsageError for build arguments that the Dockerfile does not take, or needs and was not given.
         """
         image = self.image
+        warnings = []
+        if image.registry_login and not os.environ.get(image.registry_login.password_env):
+            warnings.append(
+                f"{self._host}: the registry's password is missing: set {image.registry_login.password_env}"
+            )
         if image.pull:
             mirror = f" (from {image.registry_mirror})" if image.registry_mirror else ""
-            return Description(f"docker pull {image.pull}{mirror}")
+            return Description(f"docker pull {image.pull}{mirror}", warnings=tuple(warnings))
         arguments = "".join(
             f" --build-arg {name}={shlex.quote(value)}" for name, value in sorted(image.build_arguments.items())
         )
-        self._arguments()
-        warnings = []
+        checked_arguments(image)
         if image.build == "zoo-nightly":
             warnings.append(f"{self._host}: zoo-nightly compiles TensorFlow for hours, for this host's own processor")
         return Description(f"docker build -t {self.tag}{arguments} {image.build}", warnings=tuple(warnings))
@@ -103,54 +99,12 @@ class ImageStep(_ImageUser):
                 "image.needs_gib if that is too much",
                 host=self._host,
             )
-        digest = self._pull(engine, image.pull) if image.pull else self._build(engine)
+        digest = provide(engine, image, self.tag, self._tell)
         self.deployment.store.set(f"image:{self._host}", {"tag": self.tag, "digest": digest})
         self.deployment.progress(f"{self._host}: {self.tag} is {digest}")
 
     def undo(self) -> None:
         """Never called: images stay, they are the host's."""
-
-    def _pull(self, engine: Engine, tag: str) -> str:
-        mirror = self.image.registry_mirror
-        # The login is for the registry of image.pull, or the mirror's: no other registry gets to see it.
-        login = self._login() if mirror or tag == self.image.pull else None
-        return engine.pull(tag, mirror=mirror, on_progress=self._tell, login=login)
-
-    def _build(self, engine: Engine) -> str:
-        # Pulled beforehand, since the engine's own pull in a build knows neither mirror nor login, and shows nothing.
-        for name, base in self._arguments().items():
-            if name.endswith("_IMAGE") and engine.image_id(base) is None:
-                self._pull(engine, base)
-        return engine.build(self.tag, self.files(), arguments=self.image.build_arguments, on_progress=self._tell)
-
-    def _arguments(self) -> dict[str, str]:
-        """The build's arguments, defaults included."""
-        defaults = build_arguments(self.files()["Dockerfile"])
-        given = self.image.build_arguments
-        unknown, missing = given.keys() - defaults.keys(), {name for name, value in defaults.items() if value is None}
-        if unknown:
-            raise UsageError(
-                f"image.build_arguments: {self.image.build} takes no {', '.join(sorted(unknown))}",
-                f"it takes {', '.join(defaults)}",
-            )
-        if missing - given.keys():
-            raise UsageError(
-                f"image.build_arguments: {self.image.build} needs {', '.join(sorted(missing - given.keys()))}",
-                f"what it is says templates/docker/{self.image.build}/Dockerfile",
-            )
-        return {**{name: value for name, value in defaults.items() if value is not None}, **given}
-
-    def _login(self) -> tuple[str, Secret] | None:
-        login = self.image.registry_login
-        if login is None:
-            return None
-        password = os.environ.get(login.password_env)
-        if not password:
-            raise UsageError(
-                f"the password for {login.username} at the registry is missing",
-                f"set the environment variable {login.password_env} (image.registry_login.password_env)",
-            )
-        return login.username, Secret(password)
 
     def _tell(self, line: str) -> None:
         self.deployment.progress(f"{self._host}: {line}")
@@ -212,9 +166,75 @@ class ContainerStep(_ImageUser):
         self.deployment.engine(self._host).remove(self.image.container)
 
 
+def provide(engine: Engine, image: ImageSpec, tag: str, tell: OnLine) -> str:
+    """Pull the image, or build it after pulling its base images; the digest or id.
+
+    Raises HostError, and UsageError for build arguments or a password that are missing.
+    """
+    if image.pull:
+        return _pull(engine, image, image.pull, tell)
+    # Pulled beforehand, since the engine's own pull in a build knows neither mirror nor login, and shows nothing.
+    for name, base in checked_arguments(image).items():
+        if name.endswith("_IMAGE") and engine.image_id(base) is None:
+            _pull(engine, image, base, tell)
+    return engine.build(tag, context_of(str(image.build)), arguments=image.build_arguments, on_progress=tell)
+
+
+def _pull(engine: Engine, image: ImageSpec, tag: str, tell: OnLine) -> str:
+    # The login is for the registry of image.pull, or the mirror's: no other registry gets to see it.
+    used = image.registry_login if image.registry_mirror or tag == image.pull else None
+    return engine.pull(tag, mirror=image.registry_mirror, on_progress=tell, login=login_of(used))
+
+
+def login_of(login: RegistryLoginSpec | None) -> tuple[str, Secret] | None:
+    """User name and password. Raises UsageError when the environment does not have the password."""
+    if login is None:
+        return None
+    password = os.environ.get(login.password_env)
+    if not password:
+        raise UsageError(
+            f"the password for {login.username} at the registry is missing",
+            f"set the environment variable {login.password_env}",
+        )
+    return login.username, Secret(password)
+
+
+def tag_of(image: ImageSpec) -> str:
+    """The image's name: as given, or after what it is built of, so that a changed recipe is another image."""
+    if image.pull:
+        return image.pull
+    digest = sha256()
+    for name, content in sorted(context_of(str(image.build)).items()):
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    for name, value in sorted(image.build_arguments.items()):
+        digest.update(f"{name}={value}\0".encode())
+    return f"provisioner/{image.build}:{digest.hexdigest()[:12]}"
+
+
+def checked_arguments(image: ImageSpec) -> dict[str, str]:
+    """The build's arguments, defaults included. Raises UsageError for one too many or one too few."""
+    defaults = build_arguments(context_of(str(image.build))["Dockerfile"])
+    given = image.build_arguments
+    unknown, missing = given.keys() - defaults.keys(), {name for name, value in defaults.items() if value is None}
+    if unknown:
+        raise UsageError(
+            f"image.build_arguments: {image.build} takes no {', '.join(sorted(unknown))}",
+            f"it takes {', '.join(defaults)}",
+        )
+    if missing - given.keys():
+        raise UsageError(
+            f"image.build_arguments: {image.build} needs {', '.join(sorted(missing - given.keys()))}",
+            f"what it is says templates/docker/{image.build}/Dockerfile",
+        )
+    return {**{name: value for name, value in defaults.items() if value is not None}, **given}
+
+
 @cache
-def _context(name: str) -> dict[str, bytes]:
-    # Read once: the image is named after it, and somebody may be working on the files while the build goes on.
+def context_of(name: str) -> dict[str, bytes]:
+    """The context of a bundled build: its Dockerfile, and the workload, which goes into the image.
+
+    Read once: the image is named after it, and somebody may be working on the files while the build goes on.
+    """
     dockerfile = data_folder("templates") / "docker" / name / "Dockerfile"
     workload = data_folder("workload")
     context = {

@@ -28,7 +28,7 @@ from provisioner.adapters.clock import SystemClock
 from provisioner.adapters.docker import DockerEngine, engine_for
 from provisioner.adapters.docker.dial import DIAL_COMMAND
 from provisioner.adapters.docker.engine import mirrored
-from provisioner.adapters.docker.progress import BuildProgress, PullProgress, registry_failure
+from provisioner.adapters.docker.progress import BuildProgress, LayerProgress, registry_failure
 from provisioner.adapters.known_hosts import replace_keys
 from provisioner.adapters.local import LocalConnection
 from provisioner.adapters.ssh import SshConnector, generate_key
@@ -454,7 +454,7 @@ def test_image_id(engine: DockerEngine, fake: FakeEngine) -> None:
 
 @pytest.mark.parametrize("case", yaml.safe_load((DATA / "registry_failures.yaml").read_text()), ids=lambda c: c["text"])
 def test_registry_failures_are_told_apart(case: dict[str, Any]) -> None:
-    failure = registry_failure(case["text"])
+    failure = registry_failure(case["text"], push=case.get("push", False))
     assert failure.what.startswith(case["means"])
     assert failure.retry is case.get("retry", False)
     assert failure.remedy
@@ -634,7 +634,7 @@ def test_a_long_instruction_is_heard_of_now_and_then() -> None:
 
 
 def test_a_layer_counts_once() -> None:
-    progress = PullProgress()
+    progress = LayerProgress()
     done = {"status": "Pull complete", "id": "a"}
     assert [progress.feed(done), progress.feed(done)] == ["layer a: pull complete; 1 of 1 layers, 0 MiB", None]
 

@@ -10,9 +10,9 @@ from tests.support.cli import environment, provisioner, write
 
 COMMANDS = [
     *("init", "plan", "up", "status", "run", "report", "ssh", "exec", "cp", "logs", "tunnel"),
-    *("down", "sweep", "types", "doctor", "simulator", "data"),
+    *("down", "sweep", "types", "doctor", "simulator", "data", "image"),
 ]
-"""The design's, and `data`."""
+"""The design's, `data` and `image`."""
 
 MINE = "name: mine\nprovider: local\nruntime: host\n"
 
@@ -35,11 +35,15 @@ OPTIONS = {
     "types": ["--region"],
     "simulator serve": ["--port", "--machines"],
     "data check": ["--limit", "--json"],
+    "image build": ["--build-arg", "--tag"],
+    "image push": ["--username", "--password-env"],
 }
 """The design's."""
 
 
-@pytest.mark.parametrize("words", [*COMMANDS, "simulator serve", "data check", "data measure"])
+@pytest.mark.parametrize(
+    "words", [*COMMANDS, "simulator serve", "data check", "data measure", "image build", "image push"]
+)
 def test_every_command_explains_itself_and_its_options(words: str) -> None:
     done = provisioner(*words.split(), "--help")
     assert done.code == 0
@@ -69,6 +73,11 @@ def test_version() -> None:
         (["down", "..", "--yes"], "cannot be a deployment's name"),
         (["status", "../mine"], "cannot be a deployment's name"),
         (["init", "Big"], "name"),
+        (["image", "build", "mine"], "there is no bundled image mine: it is spark, zoo-release or zoo-nightly"),
+        (["image", "build", "spark", "--build-arg", "BASE_IMAGE"], "BASE_IMAGE is no NAME=VALUE"),
+        (["image", "build", "spark", "--build-arg", "BASE=a"], "spark takes no BASE: it takes BASE_IMAGE"),
+        (["image", "push", "spark"], "write REGISTRY/NAMESPACE/NAME:TAG"),
+        (["image", "push", "r.example.com/a/b:1", "--username", "me"], "set the environment variable PROVISIONER_REG"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -111,6 +120,20 @@ def test_debug_shows_where_and_keeps_the_exit_code(tmp_path: Path) -> None:
     assert "Traceback (most recent call last)" in debug.err
     assert "InventoryError" in debug.err
     assert plain.code == debug.code == 2
+
+
+def test_a_registrys_password_is_missed_before_anything_is_created(tmp_path: Path) -> None:
+    image = "image: {pull: r.example.com/team/image:1, registry_login: {username: me, password_env: NOT_THERE}}\n"
+    path = write(tmp_path / "i.yaml", f"name: mine\nprovider: simulator\nruntime: docker\n{image}")
+    planned = provisioner("plan", path, "--json")
+    assert any("the registry's password is missing: set NOT_THERE" in line for line in planned.json["warnings"])
+    done = provisioner("up", path, "--yes")
+    assert done.code == 2
+    assert "the password for me at the registry is missing: set the environment variable NOT_THERE" in done.err
+    assert not Path(environment()["XDG_STATE_HOME"]).exists()
+    assert provisioner("plan", path, "--json", NOT_THERE="x").json["warnings"] == [
+        line for line in planned.json["warnings"] if "password" not in line
+    ]
 
 
 def test_nobody_there_to_say_yes(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import subprocess
 import tarfile
 import threading
 import time
+import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,7 @@ from provisioner.step import Presence
 from provisioner.steps.docker import DockerStep
 from provisioner.steps.image import ContainerStep, ImageStep
 from tests.machine.support import require
+from tests.support.cli import provisioner
 
 pytestmark = pytest.mark.timeout(1200)
 
@@ -231,7 +233,8 @@ def test_a_failed_build_shows_the_instruction_and_its_output(engine: DockerEngin
 
 
 class Registry(http.server.ThreadingHTTPServer):
-    """Docker's registry protocol, version 2, for reading one image; a private one wants a login for everything."""
+    """Docker's registry protocol, version 2: has one image and takes others below `team/`; a private one wants a login
+    for everything."""
 
     daemon_threads = True
 
@@ -259,6 +262,8 @@ class Registry(http.server.ThreadingHTTPServer):
             "layers": [self._add(packed, "application/vnd.docker.image.rootfs.diff.tar.gzip")],
         }
         self.manifest = self._add(json.dumps(manifest).encode(), manifest["mediaType"])["digest"]
+        self.tags = {"1": self.manifest}
+        self.parts: dict[str, bytes] = {}
         self.name = f"127.0.0.1:{self.server_port}"
         self.asked: list[tuple[str, str]] = []
 
@@ -286,7 +291,7 @@ class _RegistryHandler(http.server.BaseHTTPRequestHandler):
             self._say(200, b"{}", "application/json")
         else:
             reference = self.path.rpartition("/")[2]
-            digest = self.server.manifest if reference == "1" else reference
+            digest = self.server.tags.get(reference, reference)
             if digest in self.server.blobs:
                 self._say(200, self.server.blobs[digest], self.server.kinds[digest], digest)
             else:
@@ -295,7 +300,43 @@ class _RegistryHandler(http.server.BaseHTTPRequestHandler):
 
     do_HEAD = do_GET
 
-    def _say(self, status: int, body: bytes, kind: str, digest: str = "") -> None:
+    def do_POST(self) -> None:
+        """Begins an upload."""
+        if "/team/" in self.path:
+            self._say(202, b"", "text/plain", location=f"{self.path}{len(self.server.blobs)}-{time.monotonic_ns()}")
+        else:
+            self._say(404, b'{"errors":[{"code":"NAME_UNKNOWN","message":"name unknown"}]}', "application/json")
+
+    def do_PATCH(self) -> None:
+        """A part of a blob."""
+        parts = self.server.parts
+        parts[self.path] = parts.get(self.path, b"") + self._body()
+        self._say(202, b"", "text/plain", location=self.path)
+
+    def do_PUT(self) -> None:
+        """A manifest under its tag, or the end of a blob."""
+        where, _, digest = self.path.partition("?digest=")
+        digest = urllib.parse.unquote(digest)
+        content = self.server.parts.pop(where, b"") + self._body()
+        found = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        assert found == (digest or found)
+        self.server.blobs[found] = content
+        self.server.kinds[found] = self.headers.get("Content-Type") or "application/octet-stream"
+        if not digest:
+            self.server.tags[where.rpartition("/")[2]] = found
+        self._say(201, b"", "text/plain", found)
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        content = b""
+        while size := int(self.rfile.readline(), 16):
+            content += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return content
+
+    def _say(self, status: int, body: bytes, kind: str, digest: str = "", location: str = "") -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
@@ -303,6 +344,8 @@ class _RegistryHandler(http.server.BaseHTTPRequestHandler):
             self.send_header("WWW-Authenticate", 'Basic realm="test"')
         if digest:
             self.send_header("Docker-Content-Digest", digest)
+        if location:
+            self.send_header("Location", location)
         self.end_headers()
         if self.command == "GET":
             self.wfile.write(body)
@@ -364,6 +407,48 @@ def test_pull_tells_an_unknown_tag_a_refused_login_and_silence_apart(
     with pytest.raises(HostError, match="cannot be reached"):
         hasty.pull("127.0.0.1:1/team/image:1", mirror=None, on_progress=print)
     assert "s3cr3t" not in (folder / "log").read_text()
+
+
+def test_an_image_is_pushed_and_can_be_pulled(engine: DockerEngine, registry: Registry, tree: str) -> None:
+    tag = f"{registry.name}/team/pushed:7"
+    derive(engine, tag, "ENV PUSHED=yes", base=tree)
+    done = provisioner("image", "push", tag)
+    assert done.code == 0, done.err
+    assert f"{tag} is {registry.tags['7']}\n" in done.out
+    assert "1 of 1 layers" in done.out
+    assert engine.pull(tag, mirror=None, on_progress=print) == registry.tags["7"]
+
+
+def test_pushing_tells_a_login_a_namespace_and_silence_apart(
+    engine: DockerEngine, registry: Registry, private_registry: Registry, tree: str, folder: Path
+) -> None:
+    def refusal(tag: str, *options: str, password: str = "") -> str:
+        if tag.partition("/")[0] != "127.0.0.1:1":
+            derive(engine, tag, "ENV PUSHED=yes", base=tree)
+        done = provisioner("image", "push", tag, *options, PROVISIONER_REGISTRY_PASSWORD=password)
+        assert done.code == 1
+        assert "s3cr3t" not in done.out + done.err
+        return done.err
+
+    assert "access denied" in refusal(f"{private_registry.name}/team/pushed:7")
+    assert "access denied" in refusal(f"{private_registry.name}/team/pushed:7", "--username", "x", password="s3cr3t?")
+    assert "no such repository" in refusal(f"{registry.name}/nobody/pushed:7")
+    assert "no image of that name" in refusal("127.0.0.1:1/team/never-built:7")
+    tag = f"{private_registry.name}/team/pushed:7"
+    done = provisioner("image", "push", tag, "--username", "someone", PROVISIONER_REGISTRY_PASSWORD="s3cr3t!")
+    assert done.code == 0, done.err
+    assert "s3cr3t" not in done.out + done.err + (folder / "log").read_text()
+
+
+def test_a_bundled_image_is_built_on_this_machines_engine(engine: DockerEngine, tree: str) -> None:
+    """Up to its first own instruction, which fails here: the base image has no package of that name."""
+    done = provisioner(
+        *("image", "build", "spark", "--tag", "mine:1", "--build-arg", f"BASE_IMAGE={tree}"),
+        *("--build-arg", "JAVA_PACKAGE=no-such-java"),
+    )
+    assert done.code == 1
+    assert "RUN if [" in done.err
+    assert "no-such-java" in done.err
 
 
 # ---------------------------------------------------------------------------------------------- the bundled images

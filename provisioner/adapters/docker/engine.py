@@ -16,7 +16,7 @@ import docker.utils
 import requests.exceptions
 
 from provisioner.adapters.docker.dial import Dial
-from provisioner.adapters.docker.progress import BuildProgress, PullProgress, registry_failure
+from provisioner.adapters.docker.progress import BuildProgress, LayerProgress, registry_failure
 from provisioner.adapters.docker.shell import ContainerShell
 from provisioner.adapters.docker.transport import EngineClient
 from provisioner.errors import HostError, ProvisionerError
@@ -89,7 +89,7 @@ class DockerEngine:
         """
         source = mirrored(tag, mirror) if mirror else tag
         for attempt in range(1, PULL_ATTEMPTS + 1):
-            progress = PullProgress()
+            progress = LayerProgress()
             text = self._pull_once(source, login, progress, on_progress)
             if text is None:
                 break
@@ -111,11 +111,37 @@ class DockerEngine:
         digests = [digest.partition("@")[2] for digest in found.get("RepoDigests") or ()]
         return progress.digest or (digests[0] if digests else str(found["Id"]))
 
+    def push(self, tag: str, *, on_progress: OnLine, login: tuple[str, Secret] | None = None) -> str:
+        """As ports.Engine.push; `login` is sent to the engine in the request's header alone."""
+        progress = LayerProgress()
+        auth = {"username": login[0], "password": login[1].reveal()} if login else {}
+        text = ""
+        try:
+            with self._translated(f"push {tag}"):
+                for event in self._client().push(tag, auth_config=auth, stream=True, decode=True):
+                    text = str(event["error"]) if "error" in event else text
+                    line = progress.feed(event)
+                    if line:
+                        on_progress(line)
+        except HostError as error:
+            if not isinstance(error.__cause__, docker.errors.APIError):
+                raise
+            text = str(error.__cause__.explanation)
+        if text:
+            failure = registry_failure(text, push=True)
+            raise HostError(
+                f"{self.host} could not push {tag}: {failure.what}",
+                failure.remedy,
+                host=self.host,
+                tail=text.splitlines(),
+            )
+        return progress.digest
+
     def _inspect_image(self, tag: str) -> dict[str, Any]:
         return dict(self._client().inspect_image(tag))  # type: ignore[no-untyped-call]
 
     def _pull_once(
-        self, source: str, login: tuple[str, Secret] | None, progress: PullProgress, on_progress: OnLine
+        self, source: str, login: tuple[str, Secret] | None, progress: LayerProgress, on_progress: OnLine
     ) -> str | None:
         """What the engine says went wrong, or None."""
         # Without a login an empty one is sent: given none, the SDK would look for the caller's own.

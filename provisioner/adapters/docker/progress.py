@@ -75,16 +75,39 @@ _FAILURES = (
 )
 
 
-def registry_failure(text: str) -> Failure:
+_OF_A_PUSH = (
+    (
+        r"access denied|denied:|unauthorized|authentication required|no basic auth|insufficient_scope|403 Forbidden",
+        Failure(
+            "access denied: this login may not push there, or there is no such namespace",
+            "create the namespace at the registry, and log in: --username, and the password in the environment",
+        ),
+    ),
+    (
+        r"name unknown|manifest unknown|not found",
+        Failure("the registry has no such repository", "create its namespace and repository at the registry first"),
+    ),
+    (
+        r"does not exist locally|tag does not exist",
+        Failure("the engine has no image of that name", "build it under that name: provisioner image build --tag"),
+    ),
+)
+
+
+def registry_failure(text: str, *, push: bool = False) -> Failure:
     """What the engine's words about a registry mean."""
-    for pattern, failure in _FAILURES:
+    known = (*_OF_A_PUSH, *_FAILURES) if push else _FAILURES
+    for pattern, failure in known:
         if re.search(pattern, text, re.IGNORECASE):
             return failure
     return Failure("the engine gave up", "the engine's own words follow")
 
 
-class PullProgress:
-    """Counts a pull's layers and bytes; `feed` gives a line when a layer is done or another 100 MiB have come."""
+_DONE = ("Pull complete", "Already exists", "Pushed", "Layer already exists")
+
+
+class LayerProgress:
+    """Counts the layers and bytes of a pull or push; `feed` gives a line when a layer is done or 100 MiB more are."""
 
     def __init__(self) -> None:
         self.digest = ""
@@ -97,12 +120,13 @@ class PullProgress:
         status = str(event.get("status", ""))
         if status.startswith("Digest: "):
             self.digest = status.removeprefix("Digest: ")
+        self.digest = str((event.get("aux") or {}).get("Digest", self.digest))
         layer = str(event.get("id", ""))
         if not layer or status.startswith("Pulling from"):
             return None
         was_done = self._done.get(layer, False)
-        self._done[layer] = was_done or status in ("Pull complete", "Already exists")
-        if status == "Downloading":
+        self._done[layer] = was_done or status in _DONE or status.startswith("Mounted from")
+        if status in ("Downloading", "Pushing"):
             self._bytes[layer] = int((event.get("progressDetail") or {}).get("current", 0))
         mib = sum(self._bytes.values()) // MIB
         if self._done[layer] and not was_done:

@@ -1,0 +1,81 @@
+"""`provisioner image …`: the bundled container images on the engine of this machine, and into a registry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from provisioner.cli.app import app, command
+from provisioner.errors import UsageError
+
+if TYPE_CHECKING:
+    from provisioner.ports import Engine
+
+image = typer.Typer(
+    help="The bundled container images, on this machine's Docker engine (DOCKER_HOST is heeded).",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(image, name="image")
+
+PASSWORD = "PROVISIONER_REGISTRY_PASSWORD"  # noqa: S105 - a variable's name
+
+
+@command(image)
+def build(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="spark, zoo-release or zoo-nightly.")],
+    build_arg: Annotated[
+        list[str] | None, typer.Option("--build-arg", metavar="NAME=VALUE", help="One of the Dockerfile's ARGs.")
+    ] = None,
+    tag: Annotated[str | None, typer.Option("--tag", help="The image's name; by default one of what is in it.")] = None,
+) -> None:
+    """Build one of the bundled images, as `up` does on the hosts."""
+    from pydantic import ValidationError
+
+    from provisioner.model import ImageSpec
+    from provisioner.steps.image import checked_arguments, provide, tag_of
+
+    arguments = dict(_pair(word) for word in build_arg or ())
+    try:
+        spec = ImageSpec.model_validate({"build": name, "build_arguments": arguments})
+    except ValidationError:
+        raise UsageError(f"there is no bundled image {name}", "it is spark, zoo-release or zoo-nightly") from None
+    checked_arguments(spec)
+    wanted = tag or tag_of(spec)
+    made = provide(_engine(), spec, wanted, lambda line: print(line, flush=True))
+    print(f"{wanted} is {made}")
+
+
+def _pair(word: str) -> tuple[str, str]:
+    name, equals, value = word.partition("=")
+    if not equals or not name:
+        raise UsageError(f"--build-arg {word} is no NAME=VALUE", "write --build-arg NAME=VALUE")
+    return name, value
+
+
+@command(image)
+def push(
+    tag: Annotated[str, typer.Argument(metavar="TAG", help="REGISTRY/NAMESPACE/NAME:TAG, as it was built.")],
+    username: Annotated[str | None, typer.Option("--username", help="The login at the registry.")] = None,
+    password_env: Annotated[
+        str, typer.Option("--password-env", help="The environment variable that has the password.")
+    ] = PASSWORD,
+) -> None:
+    """Push an image to a registry, for example Alibaba's: registry.cn-hangzhou.aliyuncs.com/NAMESPACE/spark:1."""
+    from provisioner.model import RegistryLoginSpec
+    from provisioner.steps.image import login_of
+
+    if "/" not in tag:
+        raise UsageError(f"{tag} names no registry and no namespace", "write REGISTRY/NAMESPACE/NAME:TAG")
+    login = login_of(RegistryLoginSpec(username=username, password_env=password_env) if username else None)
+    digest = _engine().push(tag, on_progress=lambda line: print(line, flush=True), login=login)
+    print(f"{tag} is {digest}")
+
+
+def _engine() -> Engine:
+    from provisioner.adapters.docker import engine_for
+    from provisioner.adapters.local import LocalConnection
+
+    return engine_for(LocalConnection("this machine", home=Path.home()))
