@@ -303,7 +303,7 @@ def status(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One deployment; without it, all.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Show deployments: hosts, states, age, cost so far, when they release themselves."""
+    """Show deployments: hosts, states, age, cost so far, when they release themselves; of one also what runs inside."""
     from provisioner.adapters.store import list_deployments
     from provisioner.cli import show, wiring
     from provisioner.cli.console import Console
@@ -311,6 +311,10 @@ def status(
     console = Console(as_json=as_json)
     now = datetime.now(timezone.utc)
     found = [wiring.status(each, now) for each in ([name] if name else list_deployments())]
+    if name:
+        from provisioner.cli import inside
+
+        inside.look(found[0])
     if as_json:
         console.result(found[0] if name else found)
     elif not found:

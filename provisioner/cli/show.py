@@ -145,7 +145,9 @@ def report(name: str, store: Store, console: Console) -> None:
 
 
 def status(found: Sequence[Mapping[str, Any]], console: Console) -> None:
-    """A table of hosts, one block a deployment."""
+    """A table of hosts, one block a deployment; then what runs on them, where they were asked."""
+    from provisioner.cli.inside import words
+
     rows = [
         (
             deployment["name"],
@@ -161,6 +163,10 @@ def status(found: Sequence[Mapping[str, Any]], console: Console) -> None:
         for host in deployment["hosts"] or [{"name": "-", "address": "-", "state": deployment["state"]}]
     ]
     console.table(("NAME", "PROVIDER", "HOST", "ADDRESS", "STATE", "AGE", "COST SO FAR", "RELEASES ITSELF"), rows)
+    asked = [(host["name"], words(host["inside"])) for each in found for host in each["hosts"] if "inside" in host]
+    if asked:
+        console.say("")
+        console.table(("HOST", "RUNS"), asked)
 
 
 def _money(deployment: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from provisioner import inventory
 from provisioner.adapters.store import FolderStore
 from provisioner.cli import wiring
 from tests.support.cli import PATIENCE_S, command, environment, provisioner, write
+from tests.support.ssh_server import free_port
 
 MINE = "name: mine\nprovider: local\nruntime: host\n"
 STATIC = "name: mine\nprovider: static\nruntime: host\nhosts: [{name: a, address: 192.0.2.1}]\n"
@@ -161,10 +162,12 @@ def test_status_of_nothing() -> None:
 
 
 def test_status_json() -> None:
-    """One object for one name, a list for all."""
-    deployed(STATIC, results=BOTH)
+    """One object for one name, a list for all; of one name the hosts are asked as well."""
+    deployed(STATIC.replace("192.0.2.1", f"127.0.0.1, port: {free_port()}"), results=BOTH)
     one = provisioner("status", "mine", "--json").json
-    assert one["hosts"] == [{"name": "a", "address": "192.0.2.1", "state": "not ours"}]
+    (host,) = one["hosts"]
+    assert list(host.pop("inside")) == ["problem"]
+    assert host == {"name": "a", "address": "127.0.0.1", "state": "not ours"}
     assert (one["name"], one["provider"], one["state"], one["results"]) == ("mine", "static", "exists", 2)
     assert one["age_s"] >= 0
     assert {"cost", "release_in_s"} <= set(one)

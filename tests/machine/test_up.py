@@ -83,6 +83,11 @@ def test_up_with_docker(provisioner: Provisioner, inventory: Path, tmp_path: Pat
     ]
     assert all(leg["images_per_second"] > 0 for leg in report["results"])
 
+    for host in json.loads(provisioner("status", "booted", "--json").stdout)["hosts"]:
+        assert host["inside"]["engine"]
+        assert host["inside"]["container"]["status"] == "running"
+        assert host["inside"]["workers"] == 1
+
     # The history server knows both applications once they have ended.
     ended = provisioner("exec", "booted", "--host", "booted-001", "--container", "--", ENDED).stdout
     assert ended.split() == ["workload", "workload"]

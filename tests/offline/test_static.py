@@ -103,6 +103,18 @@ def test_commands_and_files_go_to_the_host_that_is_named(lab: Lab) -> None:
     assert not (lab.folder / "a/inventory").exists()
 
 
+def test_status_asks_each_host_what_runs_and_names_those_that_do_not_answer(lab: Lab) -> None:
+    assert lab.up(lab.inventory(lab.host("a"), lab.host("b"))).code == 0
+    lab.servers["b"].stop()
+    done = provisioner("status", "lab", "--json")
+    assert done.code == 0, done.err
+    a, b = done.json["hosts"]
+    assert list(a["inside"]) == ["workers"]
+    assert "could not connect to b" in b["inside"]["problem"]
+    assert " alive" in provisioner("status", "lab").out
+    assert "RUNS" not in provisioner("status").out, "all deployments at a glance: nobody is asked"
+
+
 def test_a_hundred_hosts_are_asked_side_by_side(lab: Lab) -> None:
     """No command ends before all have begun."""
     names = [f"h{number:03}" for number in range(100)]

@@ -1,0 +1,81 @@
+"""What runs on a deployment's hosts at this moment, for `status NAME`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from provisioner.deployment import Deployment
+from provisioner.errors import ProvisionerError
+from provisioner.runner import MOST_HOSTS_AT_ONCE
+from provisioner.steps.spark import master_page
+
+PATIENCE_S = 10.0
+"""For one host to let us in: who asks for the state does not wait for a host that is booting."""
+
+
+def look(found: dict[str, Any]) -> None:
+    """Add to each running host of `wiring.status`'s answer what runs on it, under `inside`.
+
+    That is `{"engine", "container": {"name", "image", "status"} | None, "workers"}`, the first two with Docker only and
+    the last with Spark only, or `{"problem"}` where the host could not be asked. Hosts are asked side by side.
+    """
+    from provisioner.adapters.store import FolderStore
+    from provisioner.cli import wiring
+
+    spec = wiring.saved_spec(found["name"])
+    hasty = spec.ssh.model_copy(update={"ready_timeout_s": PATIENCE_S, "connect_timeout_s": PATIENCE_S})
+    spec = spec.model_copy(update={"ssh": hasty})
+    store = FolderStore.open(spec.name, create=False)
+    deployment = Deployment(spec, wiring.outside(spec, store, lambda event: None))
+    hosts = [host for host in found["hosts"] if host["state"] in ("Running", "not ours")]
+    if not hosts:
+        return
+    try:
+        with ThreadPoolExecutor(min(len(hosts), MOST_HOSTS_AT_ONCE)) as pool:
+            for host, inside in zip(
+                hosts, pool.map(lambda host: _inside(deployment, host["name"]), hosts), strict=True
+            ):
+                host["inside"] = inside
+    finally:
+        deployment.close()
+
+
+def _inside(deployment: Deployment, host: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = {}
+        if deployment.spec.runtime == "docker":
+            engine = deployment.engine(host)
+            found["engine"] = engine.ping()
+            container = engine.container(deployment.container) if found["engine"] else None
+            shown = ("name", "image", "status")
+            found["container"] = {key: getattr(container, key) for key in shown} if container else None
+        if deployment.spec.workload.engine != "local":
+            page = master_page(deployment) or {}
+            names = {deployment.address(host).private, deployment.facts(host).hostname}
+            alive = [worker for worker in page.get("workers", []) if worker["state"] == "ALIVE"]
+            found["workers"] = sum(worker["host"] in names for worker in alive)
+    except ProvisionerError as error:
+        return {"problem": error.message}
+    return found
+
+
+def words(inside: Mapping[str, Any] | None) -> str:
+    """It in one cell of a table."""
+    from provisioner.render import counted
+
+    if inside is None:
+        return "-"
+    if "problem" in inside:
+        return str(inside["problem"])
+    said = []
+    if "engine" in inside:
+        said.append(f"Docker {inside['engine']}" if inside["engine"] else "no Docker engine")
+        container = inside["container"]
+        said.append(
+            f"{container['name']} {container['status']} ({container['image']})" if container else "no container"
+        )
+    if "workers" in inside:
+        said.append(counted(inside["workers"], "Spark worker") + " alive")
+    return "; ".join(said) or "-"

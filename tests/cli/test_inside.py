@@ -1,0 +1,29 @@
+"""What runs on the hosts, in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from provisioner.cli.inside import words
+
+CONTAINER = {"name": "provisioner", "image": "spark:1", "status": "running"}
+
+
+@pytest.mark.parametrize(
+    ("inside", "said"),
+    [
+        (None, "-"),
+        ({"problem": "could not connect to a"}, "could not connect to a"),
+        ({"engine": None, "container": None, "workers": 0}, "no Docker engine; no container; 0 Spark workers alive"),
+        (
+            {"engine": "26.1.5", "container": CONTAINER, "workers": 1},
+            "Docker 26.1.5; provisioner running (spark:1); 1 Spark worker alive",
+        ),
+        ({"workers": 8}, "8 Spark workers alive"),
+        ({}, "-"),
+    ],
+)
+def test_it_is_one_cell(inside: dict[str, Any] | None, said: str) -> None:
+    assert words(inside) == said
