@@ -216,6 +216,8 @@ def _workload_contradictions(spec: Spec) -> Iterator[tuple[Place, str]]:
             ("workload", "warmup_steps"),
             f"{work.warmup_steps} steps of warm-up leave none of {work.steps} to measure",
         )
+    if work.resume and not work.model_dir:
+        yield ("workload", "resume"), "to go on from a checkpoint needs model_dir, the folder that holds it"
     if len(set(work.dtypes)) != len(work.dtypes):
         yield ("workload", "dtypes"), "each type once"
     if work.epochs and not work.source and "steps" in work.model_fields_set:

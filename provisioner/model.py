@@ -236,7 +236,9 @@ class WorkloadSpec(_Spec):
     """What to train. `batch_size` counts images per worker and step; `steps` counts all, warm-up included.
 
     `epochs` trains so many times through the data instead of `steps`. `workers` takes fewer than all of the cluster's,
-    to see how throughput grows with them. What else is None is the workload's own default.
+    to see how throughput grows with them. `model_dir` and `export_dir` are folders on the first host, or in its
+    container: each type has one of its own in them, for checkpoints and TensorBoard's events, and for a SavedModel;
+    `resume` goes on from the checkpoints. What else is None is the workload's own default.
     """
 
     engine: Literal["spark", "tfpark", "local"] = "spark"
@@ -257,6 +259,9 @@ class WorkloadSpec(_Spec):
     learning_rate: float | None = Field(default=None, gt=0)
     label_smoothing: float | None = Field(default=None, ge=0, lt=1)
     seed: int | None = None
+    model_dir: str | None = None
+    export_dir: str | None = None
+    resume: bool = False
     source: SampleSpec | None = None
 
 

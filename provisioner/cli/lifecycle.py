@@ -226,6 +226,7 @@ def run(
     batch_size: Annotated[int | None, typer.Option("--batch-size", min=1, help="Images per worker and step.")] = None,
     data: Annotated[str | None, typer.Option("--data", help="synthetic, or a path on the hosts.")] = None,
     workers: Annotated[int | None, typer.Option("--workers", min=1, help="So many of the cluster's workers.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoints in workload.model_dir.")] = False,
     as_json: Json = False,
 ) -> None:
     """Measure again on a deployment that was kept."""
@@ -247,6 +248,7 @@ def run(
         "batch_size": batch_size,
         "data": data,
         "workers": workers,
+        "resume": resume or None,
     }
     changes = {key: value for key, value in changes.items() if value is not None}
     try:

@@ -187,7 +187,11 @@ class TrainStep:
         for name in ("augment", "classes", "image_size", "optimizer", "learning_rate", "label_smoothing", "seed"):
             if (value := getattr(work, name)) is not None:
                 words += [f"--{name.replace('_', '-')}", str(value)]
+        for name in ("model_dir", "export_dir"):
+            if folder := getattr(work, name):
+                words += [f"--{name.replace('_', '-')}", f"{folder.rstrip('/')}/{self.dtype}"]
         words += ["--evaluate"] if work.evaluate else []
+        words += ["--resume"] if work.resume else []
         return " ".join(shlex.quote(word) for word in words)
 
     def _key(self) -> str:

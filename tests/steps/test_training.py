@@ -113,13 +113,18 @@ def test_settings_of_the_submission_are_quoted(tmp_path: Path) -> None:
             "--data /d --batch-size 32 --epochs 9 --warmup-steps 5 --workers 4 --evaluate",
         ),
         (
+            {"model_dir": "/models/", "export_dir": "/saved", "resume": True},
+            "--data synthetic --batch-size 32 --steps 20 --warmup-steps 5 --workers 4 --model-dir /models/float32 "
+            "--export-dir /saved/float32 --resume",
+        ),
+        (
             {"augment": "none", "classes": 10, "image_size": 32, "optimizer": "lars", "learning_rate": 0.5}
             | {"label_smoothing": 0.0, "seed": 0},
             "--data synthetic --batch-size 32 --steps 20 --warmup-steps 5 --workers 4 --augment none --classes 10 "
             "--image-size 32 --optimizer lars --learning-rate 0.5 --label-smoothing 0.0 --seed 0",
         ),
     ],
-    ids=["defaults", "fewer workers", "to accuracy", "everything else"],
+    ids=["defaults", "fewer workers", "to accuracy", "from its checkpoint", "everything else"],
 )
 def test_the_inventorys_settings_reach_the_workload(tmp_path: Path, workload: dict[str, Any], words: str) -> None:
     made = bench(tmp_path, workload=workload, spark={"workers": 4})
