@@ -789,6 +789,15 @@ def test_a_jump_host_is_gone_through_with_both_host_keys_checked(site: Site) -> 
         site.connect(target, jump=bastion)
 
 
+def test_more_commands_at_once_than_the_host_has_sessions_for_take_turns(site: Site) -> None:
+    """Ten at a time, as sshd's own MaxSessions: the first ten wait until all of them run."""
+    connection = site.connect(site.server(most_sessions=10).start())
+    together = "echo >>begun; until [ $(wc -l <begun) -ge 10 ]; do sleep 0.05; done; echo done"
+    with ThreadPoolExecutor(25) as pool:
+        found = list(pool.map(lambda _: connection.run(together).output, range(25)))
+    assert found == ["done\n"] * 25
+
+
 def test_closing_the_connector_ends_the_connection_to_the_jump_host(site: Site) -> None:
     jump, target = site.server(name="jump").start(), site.server(name="target").start()
     bastion = HostAddress("bastion", "127.0.0.1", "127.0.0.1", jump.port)

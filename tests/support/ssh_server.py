@@ -65,6 +65,7 @@ class SshServer:
         greeting: what the login's start-up files print before each command.
         files: the SFTP server's class.
         sessions: whether it grants any; without them it only forwards.
+        most_sessions: how many at once, over all connections, as sshd's MaxSessions for one.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class SshServer:
         greeting: str = "",
         files: type[asyncssh.SFTPServer] | None = None,
         sessions: bool = True,
+        most_sessions: int | None = None,
     ) -> None:
         self.home = home
         self.login = login
@@ -85,6 +87,8 @@ class SshServer:
         self.host_keys = list(host_keys) or [asyncssh.generate_private_key("ssh-ed25519")]
         self.greeting = greeting
         self._sessions = sessions
+        self._most_sessions = most_sessions
+        self._open_sessions = 0
         self.port = free_port()
         self.connections: list[asyncssh.SSHServerConnection] = []
         self.logins: list[str] = []
@@ -106,14 +110,28 @@ class SshServer:
                 self.port,
                 server_factory=lambda: _Door(self),
                 server_host_keys=self.host_keys,
-                process_factory=self._process if self._sessions else None,
-                sftp_factory=self._sftp if self._sessions else None,
+                process_factory=self._process if self._sessions and not self._most_sessions else None,
+                sftp_factory=self._sftp if self._sessions and not self._most_sessions else None,
                 encoding=None,
                 line_editor=False,
                 reuse_address=True,
             )
         )
         return self
+
+    def session(self) -> Any:
+        """One more session, or False when there are as many as there may be."""
+        if not self._most_sessions or self._open_sessions >= self._most_sessions:
+            return False
+        self._open_sessions += 1
+
+        async def counted(process: asyncssh.SSHServerProcess[bytes]) -> None:
+            try:
+                await self._process(process)
+            finally:
+                self._open_sessions -= 1
+
+        return asyncssh.SSHServerProcess(counted, None, 3, False)
 
     def drop(self) -> None:
         """Cut all connections, as a pulled cable would (but told to the other side)."""
@@ -214,6 +232,9 @@ class _Door(asyncssh.SSHServer):
 
     def connection_made(self, connection: asyncssh.SSHServerConnection) -> None:
         self._server.connections.append(connection)
+
+    def session_requested(self) -> Any:
+        return self._server.session()
 
     def begin_auth(self, username: str) -> bool:
         self._server.logins.append(username)

@@ -27,6 +27,10 @@ _STOP_S = 15
 _FAREWELL_S = 0.5  # a lost transport's thread ends a moment after its channels
 
 
+class _RefusedError(ConnectError):
+    """The host is there and does not open another channel."""
+
+
 class SshConnection:
     """Implements ports.Connection over one SSH transport, which is made anew by the first call after it was lost.
 
@@ -49,6 +53,9 @@ class SshConnection:
         self._lock = threading.Lock()
         self._sftp: tuple[Transport, RemoteFiles] | None = None
         self._sftp_lock = threading.Lock()
+        self._turns = threading.Condition()
+        self._running = 0  # commands
+        self._ended = 0
 
     # ------------------------------------------------------------------------------------------------- commands
 
@@ -68,7 +75,7 @@ class SshConnection:
         connection is lost, in which case the command may or may not have finished.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        channel = self._session()
+        channel = self._session_in_turn()
         splitter = LineSplitter(on_line)
         remote = RemoteCommand(channel)
         when = f"while `{shortened(command)}` was running; whether it finished is not known"
@@ -87,6 +94,10 @@ class SshConnection:
             raise
         finally:
             channel.close()
+            with self._turns:
+                self._running -= 1
+                self._ended += 1
+                self._turns.notify_all()
         return completed(self.name, command, channel.exit_status, splitter, check=check)
 
     def interactive(self, command: str | None) -> int:
@@ -176,6 +187,26 @@ class SshConnection:
                 raise ConnectError(f"the connection to {self.name} is closed", host=self.name)
             return self._transport
 
+    def _session_in_turn(self) -> Channel:
+        """A session for a command, which waits for another command's end while the host grants no more at once.
+
+        sshd's MaxSessions is 10 unless somebody set it, and the host does not tell.
+        """
+        while True:
+            with self._turns:
+                ended = self._ended
+            try:
+                channel = self._session()
+            except _RefusedError:
+                with self._turns:
+                    if self._running == 0 and self._ended == ended:
+                        raise
+                    self._turns.wait_for(lambda ended=ended: self._ended != ended)  # type: ignore[misc]
+                continue
+            with self._turns:
+                self._running += 1
+            return channel
+
     def _session(self) -> Channel:
         return self._open(
             "session",
@@ -199,7 +230,7 @@ class SshConnection:
                 if transport.is_active() and answered_s < self._answer_s:
                     # of several that are refused at once, paramiko gives one the reason and the others an SSHException
                     reason = f": {error.text}" if isinstance(error, paramiko.ChannelException) else ""
-                    raise ConnectError(f"{self.name} refused {what}{reason}", advice, host=self.name) from error
+                    raise _RefusedError(f"{self.name} refused {what}{reason}", advice, host=self.name) from error
                 if last or transport.is_active():
                     raise self._lost_error(f"when asked for {what}") from error
                 # it was lost before anything was asked of the host, so once more over a new one is safe
