@@ -6,7 +6,7 @@ import shlex
 
 from provisioner.render import render
 from provisioner.step import ABSENT, PRESENT, Description, Finding, RenderedFile
-from provisioner.steps.spark import SparkStep
+from provisioner.steps.spark import Layout, SparkStep
 
 
 class HistoryStep(SparkStep):
@@ -14,39 +14,38 @@ class HistoryStep(SparkStep):
 
     part = "history"
 
-    def _script(self) -> RenderedFile:
-        layout = self.planned
+    def _script(self, layout: Layout) -> RenderedFile:
         text = render(
             "spark/start-history.sh",
             environment=layout.environment(),
             event_folder=shlex.quote(layout.events),
             spark_home=layout.spark_home,
-            pid_file=shlex.quote(self._pids),
+            pid_file=shlex.quote(_pids(layout)),
             log_file=shlex.quote(f"{layout.work}/logs/history.log"),
         )
         return RenderedFile(self._host, f"{layout.bin}/start-history.sh", text, 0o755)
 
-    @property
-    def _pids(self) -> str:
-        return f"{self.planned.work}/history.pid"
-
     def describe(self) -> Description:
         """One process."""
-        return Description("Start Spark's history server", files=(self._script(),))
+        return Description("Start Spark's history server", files=(self._script(self.planned),))
 
     def check(self) -> Finding:
         """Present when the process that we started lives."""
-        pids = shlex.quote(self._pids)
-        look = f'grep -qs deploy.history "/proc/$(cat {pids} 2>/dev/null)/cmdline"'
+        look = f'grep -qs deploy.history "/proc/$(cat {shlex.quote(_pids(self.layout))} 2>/dev/null)/cmdline"'
         return PRESENT if self.deployment.shell(self._host).run(look, check=False).status == 0 else ABSENT
 
     def apply(self) -> None:
         """Start it."""
-        self.stop(self._pids)
-        shell, script = self.deployment.shell(self._host), self._script()
+        layout = self.layout
+        self.stop(_pids(layout))
+        shell, script = self.deployment.shell(self._host), self._script(layout)
         shell.put(script.content.encode(), script.path, mode=script.mode)
         shell.run(f"bash {shlex.quote(script.path)}", timeout_s=60)
 
     def undo(self) -> None:
         """Stop it."""
-        self.stop(self._pids)
+        self.stop(_pids(self.layout))
+
+
+def _pids(layout: Layout) -> str:
+    return f"{layout.work}/history.pid"

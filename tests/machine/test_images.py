@@ -38,7 +38,7 @@ from provisioner.step import Presence
 from provisioner.steps.docker import DockerStep
 from provisioner.steps.image import ContainerStep, ImageStep
 from tests.machine.support import require
-from tests.support.cli import provisioner
+from tests.support.cli import Done, provisioner
 
 pytestmark = pytest.mark.timeout(1200)
 
@@ -52,6 +52,11 @@ def missing() -> str:
 
 
 PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+
+
+@pytest.fixture(autouse=True)
+def _no_state_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +124,12 @@ def import_image(tree: Path, tag: str) -> None:
 def derive(engine: DockerEngine, tag: str, *lines: str, base: str, **files: bytes) -> None:
     text = "\n".join([f"FROM {base}", *lines]) + "\n"
     engine.build(tag, {"Dockerfile": text.encode(), **files}, arguments={}, on_progress=print)
+
+
+def image(*words: str, password: str = "") -> Done:
+    """`provisioner image …` on the tests' engine."""
+    more = {"DOCKER_HOST": os.environ["DOCKER_HOST"], "PROVISIONER_REGISTRY_PASSWORD": password}
+    return provisioner("image", *words, **more)
 
 
 def install(*packages: str, options: str = "") -> str:
@@ -329,12 +340,12 @@ class _RegistryHandler(http.server.BaseHTTPRequestHandler):
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding") != "chunked":
             return self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        content = b""
+        parts = []
         while size := int(self.rfile.readline(), 16):
-            content += self.rfile.read(size)
+            parts.append(self.rfile.read(size))
             self.rfile.readline()
         self.rfile.readline()
-        return content
+        return b"".join(parts)
 
     def _say(self, status: int, body: bytes, kind: str, digest: str = "", location: str = "") -> None:
         self.send_response(status)
@@ -346,8 +357,9 @@ class _RegistryHandler(http.server.BaseHTTPRequestHandler):
             self.send_header("Docker-Content-Digest", digest)
         if location:
             self.send_header("Location", location)
+            self.send_header("Range", f"0-{max(0, len(self.server.parts.get(location, b'')) - 1)}")
         self.end_headers()
-        if self.command == "GET":
+        if self.command != "HEAD":
             self.wfile.write(body)
 
 
@@ -409,10 +421,10 @@ def test_pull_tells_an_unknown_tag_a_refused_login_and_silence_apart(
     assert "s3cr3t" not in (folder / "log").read_text()
 
 
-def test_an_image_is_pushed_and_can_be_pulled(engine: DockerEngine, registry: Registry, tree: str) -> None:
+def test_an_image_is_pushed_and_can_be_pulled(engine: DockerEngine, registry: Registry) -> None:
     tag = f"{registry.name}/team/pushed:7"
-    derive(engine, tag, "ENV PUSHED=yes", base=tree)
-    done = provisioner("image", "push", tag)
+    derive(engine, tag, "COPY small /", base="scratch", small=os.urandom(1 << 20))
+    done = image("push", tag)
     assert done.code == 0, done.err
     assert f"{tag} is {registry.tags['7']}\n" in done.out
     assert "1 of 1 layers" in done.out
@@ -420,12 +432,12 @@ def test_an_image_is_pushed_and_can_be_pulled(engine: DockerEngine, registry: Re
 
 
 def test_pushing_tells_a_login_a_namespace_and_silence_apart(
-    engine: DockerEngine, registry: Registry, private_registry: Registry, tree: str, folder: Path
+    engine: DockerEngine, registry: Registry, private_registry: Registry, folder: Path
 ) -> None:
     def refusal(tag: str, *options: str, password: str = "") -> str:
         if tag.partition("/")[0] != "127.0.0.1:1":
-            derive(engine, tag, "ENV PUSHED=yes", base=tree)
-        done = provisioner("image", "push", tag, *options, PROVISIONER_REGISTRY_PASSWORD=password)
+            derive(engine, tag, "COPY small /", base="scratch", small=b"content")
+        done = image("push", tag, *options, password=password)
         assert done.code == 1
         assert "s3cr3t" not in done.out + done.err
         return done.err
@@ -435,15 +447,15 @@ def test_pushing_tells_a_login_a_namespace_and_silence_apart(
     assert "no such repository" in refusal(f"{registry.name}/nobody/pushed:7")
     assert "no image of that name" in refusal("127.0.0.1:1/team/never-built:7")
     tag = f"{private_registry.name}/team/pushed:7"
-    done = provisioner("image", "push", tag, "--username", "someone", PROVISIONER_REGISTRY_PASSWORD="s3cr3t!")
+    done = image("push", tag, "--username", "someone", password="s3cr3t!")
     assert done.code == 0, done.err
     assert "s3cr3t" not in done.out + done.err + (folder / "log").read_text()
 
 
 def test_a_bundled_image_is_built_on_this_machines_engine(engine: DockerEngine, tree: str) -> None:
     """Up to its first own instruction, which fails here: the base image has no package of that name."""
-    done = provisioner(
-        *("image", "build", "spark", "--tag", "mine:1", "--build-arg", f"BASE_IMAGE={tree}"),
+    done = image(
+        *("build", "spark", "--tag", "mine:1", "--build-arg", f"BASE_IMAGE={tree}"),
         *("--build-arg", "JAVA_PACKAGE=no-such-java"),
     )
     assert done.code == 1
