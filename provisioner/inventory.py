@@ -199,6 +199,10 @@ def _workload_contradictions(spec: Spec) -> Iterator[tuple[Place, str]]:
         yield ("workload", "engine"), "tfpark needs Analytics Zoo's own image: runtime: docker"
     if work.engine == "tfpark" and work.mode != "train":
         yield ("workload", "mode"), "tfpark trains only; inference needs engine: spark or local"
+    if work.model.startswith("bert") and work.engine == "tfpark":
+        yield ("workload", "model"), f"tfpark trains ResNet only; {work.model} needs engine: spark or local"
+    if work.optimizer and (work.optimizer == "adamw") != work.model.startswith("bert"):
+        yield ("workload", "optimizer"), f"{work.model} is not trained with {work.optimizer}"
     if work.source and work.engine != "tfpark":
         yield ("workload", "source"), "the paper's sample runs on Analytics Zoo: engine: tfpark"
     name = (spec.image.pull or spec.image.build or "") if spec.image else ""

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Dtype = Literal["float32", "bfloat16"]
+Model = Literal["resnet50", "resnet101", "resnet152", "resnet14", "bert-base", "bert-tiny"]
 Provider = Literal["alibaba", "simulator", "static", "local"]
 Kind = Literal["vpc", "vswitch", "security-group", "key-pair", "instance", "disk", "eip"]
 
@@ -235,6 +236,8 @@ class SampleSpec(_Spec):
 class WorkloadSpec(_Spec):
     """What to train. `batch_size` counts images per worker and step; `steps` counts all, warm-up included.
 
+    With BERT what is called images is sequences of `sequence_length` tokens.
+
     `epochs` trains so many times through the data instead of `steps`. `workers` takes fewer than all of the cluster's,
     to see how throughput grows with them. `model_dir` and `export_dir` are folders on the first host, or in its
     container: each type has one of its own in them, for checkpoints and TensorBoard's events, and for a SavedModel;
@@ -242,7 +245,7 @@ class WorkloadSpec(_Spec):
     """
 
     engine: Literal["spark", "tfpark", "local"] = "spark"
-    model: Literal["resnet50"] = "resnet50"
+    model: Model = "resnet50"
     mode: Literal["train", "infer"] = "train"
     dtypes: tuple[Dtype, ...] = Field(default=("float32", "bfloat16"), min_length=1)
     batch_size: int = Field(default=32, ge=1)
@@ -255,7 +258,8 @@ class WorkloadSpec(_Spec):
     augment: Literal["imagenet", "none"] | None = None
     classes: int | None = Field(default=None, ge=2)
     image_size: int | None = Field(default=None, ge=8)
-    optimizer: Literal["momentum", "lars"] | None = None
+    sequence_length: int | None = Field(default=None, ge=16, le=512)
+    optimizer: Literal["momentum", "lars", "adamw"] | None = None
     learning_rate: float | None = Field(default=None, gt=0)
     label_smoothing: float | None = Field(default=None, ge=0, lt=1)
     seed: int | None = None

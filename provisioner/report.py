@@ -28,7 +28,9 @@ _MODELS = {
     "resnet50": "ResNet-50",
     "resnet101": "ResNet-101",
     "resnet152": "ResNet-152",
+    "resnet14": "ResNet-14",
     "bert-base": "BERT-base",
+    "bert-tiny": "BERT-tiny",
 }
 _UNITS = {"bert": "sequences/second"}
 _MODES = {"train": "training", "infer": "inference"}
@@ -217,7 +219,12 @@ def _scaling_table(setting: Setting, points: Sequence[Point]) -> Table:
 
 def heading(model: str, mode: str) -> str:
     """A model and a mode in words."""
-    return f"{_MODELS.get(model, model)} model {_MODES.get(mode, mode)}"
+    return f"{name_of(model)} model {_MODES.get(mode, mode)}"
+
+
+def name_of(model: str) -> str:
+    """A model as people write it."""
+    return _MODELS.get(model, model)
 
 
 def unit(model: str) -> str:

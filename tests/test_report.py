@@ -241,6 +241,14 @@ def test_the_paper_says_nothing_of_other_models() -> None:
     assert not any("Paper" in text for text in (*(row[0] for row in table.rows), *table.conditions))
 
 
+def test_bert_counts_sequences_and_has_the_papers_quotes_beside_it() -> None:
+    (table,) = report.tables(report.build("x", [leg("float32", 10, model="bert-base")]))
+    assert table.header[0] == "BERT-base model training"
+    assert table.rows[0][0] == "Throughput (sequences/second)"
+    assert table.rows[-1][-1] == "up to 1.7"
+    assert any("BERT-Large (QA)" in line for line in table.conditions)
+
+
 def test_latency_stands_in_every_format() -> None:
     slow = leg("float32", 10, mode="infer", latency_ms={"p50": 20.0, "p90": 21.0, "p99": 29.5})
     fast = leg("bfloat16", 20, mode="infer", latency_ms={"p50": 10.0, "p90": 12.0, "p99": 15.0})

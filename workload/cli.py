@@ -7,11 +7,12 @@ import sys
 import traceback
 
 from workload import host, report
-from workload.config import Config
+from workload.config import TEXT_MODELS, Config
 from workload.errors import UsageError, WorkloadError
 
 ENGINES = ("local", "spark", "tfpark")
-MODELS = ("resnet50", "resnet14", "resnet101", "resnet152")
+MODELS = ("resnet50", "resnet14", "resnet101", "resnet152") + TEXT_MODELS
+OPTIMIZERS = ("momentum", "lars", "adamw")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -33,7 +34,7 @@ def parser():
     add("--model", "network", choices=MODELS)
     add("--mode", "train or infer", choices=("train", "infer"))
     add("--dtype", "type of the activations; variables stay float32", choices=("float32", "bfloat16"))
-    add("--data", "synthetic, or a folder: ImageNet TFRecords or {train,validation}/CLASS/*.jpg")
+    add("--data", "synthetic, or a folder: ImageNet TFRecords or {train,validation}/CLASS/*.jpg; SQuAD's JSON")
     add("--batch-size", "images per worker and step", type=_positive)
     add("--steps", "steps in all, warm-up included (default: 20)", type=_positive)
     add("--epochs", "train so many times through the data instead of --steps", type=float)
@@ -42,10 +43,11 @@ def parser():
     add("--workers", "worker processes (default: one, or every slot of the Spark application)", type=_positive)
     add("--master", "Spark master (default: what spark-submit says, else local[WORKERS])")
     add("--image-size", "height and width in pixels", type=_positive)
+    add("--sequence-length", "tokens in a sequence, for BERT", type=_positive)
     add("--classes", "number of classes", type=_positive)
-    add("--learning-rate", "peak rate (default: 0.1 for each 256 images of the global batch)", type=float)
-    add("--optimizer", "momentum SGD, plain or with layer-wise rates", choices=("momentum", "lars"))
-    add("--weight-decay", "L2 decay of the kernels", type=float)
+    add("--learning-rate", "peak (default: 0.1 for each 256 images of the global batch; BERT 5e-5)", type=float)
+    add("--optimizer", "momentum SGD, plain (ResNet's default) or layer-wise; BERT: adamw", choices=OPTIMIZERS)
+    add("--weight-decay", "decay of the kernels (default: L2 of 1e-4; BERT 0.01, decoupled)", type=float)
     add("--label-smoothing", "share of each label given to all classes", type=float)
     add("--seed", "seed of initial values, synthetic data and shuffling", type=int)
     add("--augment", "random crops and mirroring, or whole pictures", choices=("imagenet", "none"))
@@ -69,6 +71,10 @@ def configured(arguments):
     config = Config(**vars(parser().parse_args(arguments)))
     if config.resume and not config.model_dir:
         raise UsageError("--resume needs --model-dir, the folder with the checkpoint")
+    if config.model in TEXT_MODELS:
+        _check_text(config)
+    elif config.optimizer == "adamw":
+        raise UsageError("--optimizer adamw is BERT's; --model %s takes momentum or lars" % config.model)
     if config.steps and config.epochs:
         raise UsageError("--steps and --epochs exclude each other")
     if config.data == "synthetic" and config.epochs:
@@ -76,6 +82,15 @@ def configured(arguments):
     if config.steps:
         config.settled(None)
     return config
+
+
+def _check_text(config):
+    if config.engine == "tfpark":
+        raise UsageError("--engine tfpark trains ResNet only; --model %s needs local or spark" % config.model)
+    if config.optimizer not in (None, "adamw"):
+        raise UsageError("--model %s is trained with adamw, not %s" % (config.model, config.optimizer))
+    if not 16 <= config.sequence_length <= 512:
+        raise UsageError("--sequence-length %d is not from 16 to 512" % config.sequence_length)
 
 
 def main(arguments=None):

@@ -4,6 +4,8 @@ from typing import NamedTuple, Optional
 
 from workload.errors import UsageError
 
+TEXT_MODELS = ("bert-base", "bert-tiny")
+
 
 class Config(NamedTuple):
     """One run. ``cli.py`` describes each field for people; sizes are per worker, times in seconds."""
@@ -21,10 +23,11 @@ class Config(NamedTuple):
     workers: Optional[int] = None
     master: Optional[str] = None
     image_size: int = 224
+    sequence_length: int = 128
     classes: int = 1000
     learning_rate: Optional[float] = None
-    optimizer: str = "momentum"
-    weight_decay: float = 1e-4
+    optimizer: Optional[str] = None
+    weight_decay: Optional[float] = None
     label_smoothing: float = 0.1
     seed: int = 1
     augment: str = "imagenet"
@@ -40,6 +43,8 @@ class Config(NamedTuple):
     def settled(self, steps_per_epoch):
         """With ``steps`` and ``warmup_steps`` as numbers: 20 steps unless told, 5 of them to warm up if they can be.
 
+        Optimizer and weight decay are the model's usual ones unless told.
+
         Raises:
             UsageError: the warm-up leaves no step to time.
         """
@@ -49,17 +54,21 @@ class Config(NamedTuple):
         warmup = min(5, steps - 1) if self.warmup_steps is None else self.warmup_steps
         if not 0 <= warmup < steps:
             raise UsageError("--warmup-steps %d leaves none of the %d steps to time" % (warmup, steps))
-        return self._replace(steps=steps, warmup_steps=warmup)
+        usual = ("adamw", 0.01) if self.model in TEXT_MODELS else ("momentum", 1e-4)
+        decay = usual[1] if self.weight_decay is None else self.weight_decay
+        return self._replace(steps=steps, warmup_steps=warmup, optimizer=self.optimizer or usual[0], weight_decay=decay)
 
     @property
     def global_batch_size(self):
-        """Images in one step over all workers."""
+        """Images or sequences in one step over all workers."""
         return self.batch_size * self.workers
 
     @property
     def base_learning_rate(self):
-        """The rate asked for, else 0.1 for each 256 images of the global batch (Goyal et al. 2017)."""
-        return 0.1 * self.global_batch_size / 256 if self.learning_rate is None else self.learning_rate
+        """The rate asked for, else 0.1 for each 256 images of the global batch (Goyal et al. 2017); BERT's is 5e-5."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        return 5e-5 if self.model in TEXT_MODELS else 0.1 * self.global_batch_size / 256
 
     def described(self):
         """The fields that name a run in the ``start`` and ``summary`` lines."""

@@ -21,7 +21,7 @@ from workload.errors import UsageError, WorkloadError
 
 SYNTHETIC = "synthetic"
 
-Batch = collections.namedtuple("Batch", "images labels corrupt initializer")
+Batch = collections.namedtuple("Batch", "inputs labels corrupt initializer")
 
 
 def batch(config, rank, training):
@@ -182,10 +182,10 @@ def measure(config, batches):
     with tf.Graph().as_default(), tf.Session() as session:
         made = batch(config, 0, training=True)
         session.run(made.initializer)
-        session.run(made.images.op)
+        session.run(made.inputs.op)
         began = time.time()
         for _ in range(batches):
-            session.run(made.images.op)
+            session.run(made.inputs.op)
         return batches * config.batch_size / (time.time() - began)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from workload import model, optimizer
+from workload import tasks
 from workload.collective import GradientReducer
 
 _BUCKET_BYTES = 16 << 20
@@ -21,18 +21,16 @@ class Training(object):
     """
 
     def __init__(self, config, batch, ring):
-        layers = model.Variables(training=True)
-        logits = model.resnet(batch.images, config.classes, tf.as_dtype(config.dtype), layers, config.model)
-        self.loss = optimizer.cross_entropy(logits, batch.labels, config.label_smoothing)
+        task = tasks.of(config)
+        logits = task.logits(batch.inputs, task.variables(training=True))
+        self.loss = task.loss(logits, batch.labels)
         self.global_step = tf.train.get_or_create_global_step()
-        self.rate = optimizer.learning_rate(config.base_learning_rate, self.global_step, config.steps)
+        self.rate, update, prepare = task.update(self.global_step)
         self._ring, self._reducer = ring, None
-        update = optimizer.momentum(self.rate)
-        gradients = update.compute_gradients(self.loss)
+        gradients = [(tf.convert_to_tensor(each), variable) for each, variable in update.compute_gradients(self.loss)]
         if ring:
             gradients, self.loss, self._reducer = all_reduced(gradients, self.loss, ring)
-        prepare = optimizer.lars if config.optimizer == "lars" else optimizer.decayed
-        gradients = prepare(gradients, config.weight_decay)
+        gradients = prepare(gradients)
         with tf.control_dependencies(tf.get_collection(tf.GraphKeys.UPDATE_OPS)):
             self.step = update.apply_gradients(gradients, self.global_step)
         self._statistics = [variable for variable in tf.global_variables() if "moving_" in variable.op.name]
@@ -59,7 +57,7 @@ class Training(object):
 
     def average_statistics(self, session):
         """Give every worker the mean of all workers' moving statistics, which each keeps from its own batches."""
-        if not self._ring:
+        if not self._ring or not self._statistics:
             return
         values = session.run(self._statistics)
         flat = np.concatenate(values)
@@ -76,14 +74,12 @@ class Training(object):
 
 
 class Evaluation(object):
-    """The evaluation tower over the same variables: ``correct`` gives ``(top-1, top-5, images)`` of a batch."""
+    """The evaluation tower over the same variables: ``correct`` gives ``[top-1, top-5, number]`` of a batch."""
 
     def __init__(self, config, batch):
-        layers = model.Variables(training=False, reuse=True)
-        logits = model.resnet(batch.images, config.classes, tf.as_dtype(config.dtype), layers, config.model)
-        hits = [tf.nn.in_top_k(logits, batch.labels, min(top, config.classes)) for top in (1, 5)]
-        counts = [tf.reduce_sum(tf.cast(hit, tf.int32)) for hit in hits]
-        self.correct = counts + [tf.size(batch.labels)]
+        task = tasks.of(config)
+        logits = task.logits(batch.inputs, task.variables(training=False, reuse=True))
+        self.correct = task.correct(logits, batch.labels)
 
 
 def all_reduced(gradients, loss, ring):

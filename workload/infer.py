@@ -1,4 +1,4 @@
-"""Inference: the model frozen to constants, batch normalisation folded into the convolutions.
+"""Inference: the model frozen to constants of the compute type, batch normalisation folded into the convolutions.
 
 Workers do not talk to each other here; their throughputs add up.
 """
@@ -8,14 +8,14 @@ import time
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from workload import data, model, session
+from workload import data, model, session, tasks
 from workload.errors import UsageError
 
 _LATENCY_RUNS = 50
 
 
 def run(config, emit, rank=0):
-    """Time ``config.steps`` batches, then single images; arguments and result are ``session.run``'s.
+    """Time ``config.steps`` batches, then batches of one; arguments and result are ``session.run``'s.
 
     The weights are those of the newest checkpoint in ``config.model_dir``, else freshly initialised ones, which cost
     the same time.
@@ -24,13 +24,11 @@ def run(config, emit, rank=0):
     weights, parameters = _weights(config)
     emit("start", **session.start_fields(config, parameters))
     with tf.Graph().as_default() as graph:
-        layers = model.Folded(weights)
-        batch = data.batch(config, rank, training=True)
-        one = data.batch(config._replace(batch_size=1, data=data.SYNTHETIC), rank, training=True)
-        logits, single = (
-            model.resnet(pictures, config.classes, tf.as_dtype(config.dtype), layers, config.model)
-            for pictures in (batch.images, one.images)
-        )
+        task = tasks.of(config)
+        layers = task.constants(weights)
+        batch = task.batch(rank, training=True)
+        one = tasks.of(config._replace(batch_size=1, data=data.SYNTHETIC)).batch(rank, training=True)
+        logits, single = (task.logits(inputs, layers) for inputs in (batch.inputs, one.inputs))
         with tf.Session(graph=graph, config=session.settings(config)) as running:
             running.run([tf.local_variables_initializer(), batch.initializer])
             elapsed = _throughput(config, running.make_callable(tf.argmax(logits, 1).op), emit)
@@ -48,9 +46,9 @@ def run(config, emit, rank=0):
 
 
 def export(config, weights):
-    """Write a SavedModel to ``config.export_dir``: images float32 [N, size, size, 3] to classes and probabilities.
+    """Write a SavedModel to ``config.export_dir``; its inputs and outputs are named by the task.
 
-    The images are normalised ones, as ``images.decode`` makes them.
+    Images are float32 [N, size, size, 3], normalised as ``images.decode`` makes them; texts are int32 tokens.
 
     Raises:
         UsageError: the folder exists already.
@@ -58,16 +56,16 @@ def export(config, weights):
     if tf.gfile.Exists(config.export_dir):
         raise UsageError("--export-dir %s exists already; a SavedModel is written to a new folder" % config.export_dir)
     with tf.Graph().as_default(), tf.Session(config=session.settings(config)) as running:
-        pictures = tf.placeholder(tf.float32, [None, config.image_size, config.image_size, 3], "images")
-        layers = model.Folded(weights)
-        logits = model.resnet(pictures, config.classes, tf.as_dtype(config.dtype), layers, config.model)
-        outputs = {"classes": tf.argmax(logits, 1), "probabilities": tf.nn.softmax(logits)}
-        tf.saved_model.simple_save(running, config.export_dir, {"images": pictures}, outputs)
+        task = tasks.of(config)
+        named, inputs = task.placeholders()
+        outputs = task.answers(task.logits(inputs, task.constants(weights)))
+        tf.saved_model.simple_save(running, config.export_dir, named, outputs)
 
 
-def values(running):
-    """``{variable name: array}`` of the model in that session, as ``model.Folded`` takes it."""
-    variables = [one for one in tf.global_variables() if one.op.name.startswith(model.SCOPE + "/")]
+def values(task, running):
+    """``{variable name: array}`` of the model in that session, as the task's ``constants`` takes it."""
+    variables = [one for one in tf.global_variables() if one.op.name.startswith(task.SCOPE + "/")]
+    variables = [one for one in variables if "/Adam" not in one.op.name and "/Momentum" not in one.op.name]
     return dict(zip([variable.op.name for variable in variables], running.run(variables)))
 
 
@@ -78,13 +76,13 @@ def _weights(config):
         raise UsageError("no checkpoint in %s; train there first, or leave --model-dir out" % config.model_dir)
     with tf.Graph().as_default(), tf.Session(config=session.settings(config)) as running:
         tf.set_random_seed(config.seed)
-        pictures = tf.zeros([1, config.image_size, config.image_size, 3])
-        model.resnet(pictures, config.classes, tf.float32, model.Variables(training=False), config.model)
+        task = tasks.of(config._replace(dtype="float32"))
+        task.logits(task.placeholders()[1], task.variables(training=False))
         if checkpoint:
             tf.train.Saver().restore(running, checkpoint)
         else:
             running.run(tf.global_variables_initializer())
-        return values(running), model.parameter_count()
+        return values(task, running), model.parameter_count()
 
 
 def _throughput(config, infer, emit):
@@ -109,7 +107,7 @@ def _throughput(config, infer, emit):
 
 
 def _latency(infer):
-    """Milliseconds for one image: ``{"p50", "p90", "p99"}``."""
+    """Milliseconds for a batch of one: ``{"p50", "p90", "p99"}``."""
     times = []
     for _ in range(_LATENCY_RUNS + 5):
         began = time.time()

@@ -1,10 +1,13 @@
-"""Faster ways to the same values, for bfloat16 on today's TensorFlow.
+"""Faster ways to the same values, on today's TensorFlow: for ResNet in bfloat16, for BERT in both types.
 
 In a bf16 step batch normalisation, residual addition and ReLU cost as much as the convolutions when each is
 TensorFlow's own kernel. Here XLA compiles them together: the forward pass reads its input twice (statistics, result)
 and the backward pass twice as well. Statistics are float32, as in TensorFlow's fused operation. Measured on one core
 with AMX, batch 32: 2.8 CPU seconds a step instead of 4.1. In float32 it gains nothing, so float32 keeps TensorFlow's
 kernels, and so does a TensorFlow without ``jit_compile`` (1.15).
+
+BERT's element-wise operations (GELU, softmax, layer normalisation) are compiled in both types: GELU with its gradient
+took 5 ms instead of 18 in float32 and 17 instead of 77 in bfloat16 on [1024, 3072] (two busy cores).
 """
 
 import functools
@@ -109,6 +112,61 @@ def pointwise_convolution(net, kernel, stride):
         return tf.nn.conv2d(net, kernel, strides, "VALID"), gradient
 
     return operation(net, kernel)
+
+
+def biased_gelu(net, bias):
+    """GELU (its tanh form, as in BERT's code) of ``net + bias``, computed in float32."""
+    return _fused(_gelu_of_sum)(net, bias)
+
+
+def scaled_softmax(net, bias, scale):
+    """Softmax over the last axis of ``net * scale + bias`` in float32, given back in the type of ``net``."""
+    return _fused(_softmax, scale)(net, bias)
+
+
+def layer_norm(net, gamma, beta, added=()):
+    """Layer normalisation over the last axis of the sum of ``net`` and what is ``added``, statistics in float32."""
+    return _fused(_layer_norm)(net, gamma, beta, *added)
+
+
+def _gelu_of_sum(net, bias):
+    value = tf.cast(net, tf.float32) + tf.cast(bias, tf.float32)
+    inner = 0.7978845608028654 * (value + 0.044715 * value * value * value)
+    return tf.cast(0.5 * value * (1.0 + tf.tanh(inner)), net.dtype)
+
+
+def _softmax(scale, net, bias):
+    return tf.cast(tf.nn.softmax(tf.cast(net, tf.float32) * scale + bias), net.dtype)
+
+
+def _layer_norm(net, gamma, beta, *added):
+    value = sum([tf.cast(other, tf.float32) for other in added], tf.cast(net, tf.float32))
+    value -= tf.reduce_mean(value, -1, keepdims=True)
+    deviation = tf.math.rsqrt(tf.reduce_mean(value * value, -1, keepdims=True) + 1e-12)
+    return tf.cast(value * deviation * gamma + beta, net.dtype)
+
+
+def _fused(function, *constants):
+    """The function as one compiled operation, whose gradient is another one that computes it anew; TensorFlow's own
+    operations where it cannot compile (1.15)."""
+    if int(tf.__version__.split(".")[0]) < 2:
+        return functools.partial(function, *constants)
+
+    @tf.custom_gradient
+    def operation(*tensors):
+        def gradient(delta):
+            return _compiled(_gradients, function, *constants)(delta, *tensors)
+
+        return _compiled(function, *constants)(*tensors), gradient
+
+    return operation
+
+
+def _gradients(function, *arguments):
+    """Of ``function``: its constants, then the gradient of its result, then its tensors."""
+    constants = [one for one in arguments if not tf.is_tensor(one)]
+    delta, tensors = arguments[len(constants)], list(arguments[len(constants) + 1 :])
+    return tf.gradients(function(*(constants + tensors)), tensors, delta)
 
 
 def _rows(net):

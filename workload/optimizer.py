@@ -52,6 +52,38 @@ def lars(gradients, weight_decay):
     return scaled
 
 
+WARMUP_TO_LINEAR = 0.1  # share of BERT's run with a rising learning rate
+_LARGEST_NORM = 1.0
+
+
+def linear_rate(base, step, total_steps):
+    """BERT's rate at ``step`` (an integer tensor): linear warm-up over a tenth of the run, then linearly to zero."""
+    progress = tf.cast(step, tf.float32)
+    warmup_steps = max(1.0, WARMUP_TO_LINEAR * total_steps)
+    falling = (total_steps - progress) / max(1.0, total_steps - warmup_steps)
+    return base * tf.maximum(0.0, tf.minimum((progress + 1.0) / warmup_steps, tf.minimum(1.0, falling)))
+
+
+def clipped(gradients):
+    """The gradients scaled down to a global norm of at most 1, as BERT's fine-tuning does."""
+    values, _ = tf.clip_by_global_norm([gradient for gradient, _ in gradients], _LARGEST_NORM)
+    return list(zip(values, [variable for _, variable in gradients]))
+
+
+class AdamW(tf.train.AdamOptimizer):
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2017), on kernels only."""
+
+    def __init__(self, rate, weight_decay):
+        super(AdamW, self).__init__(rate, epsilon=1e-6)
+        self._rate, self._decay = rate, weight_decay
+
+    def _resource_apply_dense(self, grad, var):
+        if not (self._decay and is_decayed(var)):
+            return super(AdamW, self)._resource_apply_dense(grad, var)
+        with tf.control_dependencies([var.assign_sub(self._rate * self._decay * var, read_value=False)]):
+            return super(AdamW, self)._resource_apply_dense(grad, var)
+
+
 def momentum(rate):
     """Momentum SGD, 0.9: ``tf.train.MomentumOptimizer``, so that Analytics Zoo can wrap it as well."""
     return tf.train.MomentumOptimizer(rate, 0.9)

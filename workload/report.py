@@ -1,4 +1,4 @@
-"""JSON lines on standard output, and nothing else there.
+"""JSON lines on standard output, and nothing else there. What is called images is sequences with BERT.
 
 One object a line, told apart by ``event``:
 

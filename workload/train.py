@@ -5,7 +5,7 @@ import time
 
 import tensorflow.compat.v1 as tf
 
-from workload import checkpoint, data, graph, infer, model, session
+from workload import checkpoint, data, graph, infer, model, session, tasks
 from workload.errors import WorkloadError
 
 
@@ -15,8 +15,9 @@ def run(config, emit, rank=0, ring=None):
     Raises:
         WorkloadError: the loss is not finite, the data cannot be read, or a worker was lost.
     """
-    data.check_labels(config)
-    per_epoch = data.steps_per_epoch(config) if config.epochs or config.evaluate else None
+    task = tasks.of(config)
+    task.check()
+    per_epoch = task.steps_per_epoch() if config.epochs or config.evaluate else None
     config = config.settled(per_epoch)
     resumed = checkpoint.to_resume(config) if rank == 0 else None
     with tf.Graph().as_default() as built:
@@ -28,7 +29,7 @@ def run(config, emit, rank=0, ring=None):
                 loop.start(running, resumed)
                 result = loop.run()
                 if config.export_dir and rank == 0:
-                    infer.export(config, infer.values(running))
+                    infer.export(config, infer.values(task, running))
                 return result
         except tf.errors.OpError:
             if loop.training.error:
@@ -43,10 +44,11 @@ class _Loop(object):
 
     def __init__(self, config, emit, rank, ring, per_epoch):
         self._config, self._emit, self._per_epoch = config, emit, per_epoch
-        self._batch = data.batch(config, rank, training=True)
+        task = tasks.of(config)
+        self._batch = task.batch(rank, training=True)
         self.training = graph.Training(config, self._batch, ring)
         if config.evaluate:
-            self._evaluated = data.batch(config, rank, training=False)
+            self._evaluated = task.batch(rank, training=False)
             self._evaluation = graph.Evaluation(config, self._evaluated)
         folder = config.model_dir if rank == 0 else None
         self._keeper = checkpoint.Keeper(folder)
@@ -143,7 +145,7 @@ class _Loop(object):
                 break
         counts = self.training.total(counts)
         if not counts[-1]:
-            raise WorkloadError("no picture of the validation split of %s could be read" % self._config.data)
+            raise WorkloadError("nothing of the validation split of %s could be read" % self._config.data)
         return counts
 
     def _save(self, step):

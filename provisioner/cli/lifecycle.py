@@ -220,6 +220,7 @@ def down(name: Name, yes: Yes = False, as_json: Json = False) -> None:
 def run(
     name: Name,
     dtype: Annotated[str | None, typer.Option("--dtype", help="float32, bfloat16, or both with a comma.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="resnet50, bert-base, …")] = None,
     mode: Annotated[str | None, typer.Option("--mode", help="train or infer.")] = None,
     steps_: Annotated[int | None, typer.Option("--steps", min=1, help="Steps to train.")] = None,
     warmup_steps: Annotated[int | None, typer.Option("--warmup-steps", min=0, help="Steps before measuring.")] = None,
@@ -242,6 +243,7 @@ def run(
     saved = wiring.saved_spec(name)
     changes: dict[str, Any] = {
         "dtypes": tuple(dtype.split(",")) if dtype else None,
+        "model": model,
         "mode": mode,
         "steps": steps_,
         "warmup_steps": warmup_steps,

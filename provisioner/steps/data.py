@@ -17,6 +17,7 @@ count() {{ find -L . -mindepth "$1" -maxdepth "$1" "${{@:2}}" | wc -l; }}
 count 1 -type f -name 'train-*-of-*'
 count 1 -type f -name 'validation-*-of-*'
 count 2 -type d -path './train/*'
+count 1 -type f -name 'train*.json'
 find -L . -mindepth 1 -maxdepth 2 \\( -type f -printf '%p %s\\n' -o -type d -printf '%p\\n' \\) \\
   | LC_ALL=C sort | sha256sum
 """
@@ -26,6 +27,7 @@ class _Seen(NamedTuple):
     files: int
     validation_files: int
     classes: int
+    texts: int
     digest: str
 
     @property
@@ -35,6 +37,8 @@ class _Seen(NamedTuple):
             return f"{self.files} + {self.validation_files} TFRecord files"
         if self.classes:
             return f"{self.classes} classes of pictures"
+        if self.texts:
+            return "SQuAD's JSON"
         return ""
 
 
@@ -66,10 +70,10 @@ class DataStep:
     def _seen(self, host: str) -> _Seen | None:
         script = _LOOK.format(path=shlex.quote(self._path))
         lines = self.deployment.shell(host).run(f"bash -c {shlex.quote(script)}", timeout_s=600).output.split()
-        if len(lines) < 4:
+        if len(lines) < 5:
             return None
-        files, validation_files, classes = map(int, lines[:3])
-        return _Seen(files, validation_files, classes, digest=lines[3])
+        files, validation_files, classes, texts = map(int, lines[:4])
+        return _Seen(files, validation_files, classes, texts, digest=lines[4])
 
     def apply(self) -> None:
         """Nobody but its owner can bring the data.
@@ -86,7 +90,7 @@ class DataStep:
             )
         raise HostError(
             f"{self._host} has no training data in {self._path}: "
-            "neither train-00000-of-N files nor train/CLASS folders",
+            "neither train-00000-of-N files nor train/CLASS folders nor a train*.json",
             remedy,
             host=self._host,
         )

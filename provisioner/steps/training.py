@@ -12,7 +12,7 @@ from typing import Any
 from provisioner import report
 from provisioner.deployment import Deployment
 from provisioner.errors import CommandError, HostError, UsageError
-from provisioner.model import Dtype, Measurement
+from provisioner.model import Dtype, Measurement, WorkloadSpec
 from provisioner.render import data_folder, render
 from provisioner.step import ABSENT, PRESENT, Description, Finding, Presence, RenderedFile
 from provisioner.steps.host import remove_work_folder, work_folder
@@ -20,7 +20,9 @@ from provisioner.steps.sample import SampleLog, sample_root
 from provisioner.steps.spark import Layout
 
 LAUNCHER = "import sys\n\nfrom workload import cli\n\nif __name__ == '__main__':\n    sys.exit(cli.main())\n"
-MODEL_WORDS = {"resnet50": "ResNet-50"}
+_OPTIONS = (
+    "augment", "classes", "image_size", "sequence_length", "optimizer", "learning_rate", "label_smoothing", "seed"
+)  # fmt: skip
 MEMORY = {"spark": "1g", "tfpark": "4g"}
 """Java heap of driver and executors by engine: BigDL holds the weights there, several times over."""
 
@@ -129,7 +131,7 @@ class TrainStep:
         work = self.deployment.spec.workload
         verb = "Train" if work.mode == "train" else "Infer with"
         return Description(
-            f"{verb} {MODEL_WORDS[work.model]} in {self.dtype}: {self.workers} workers, "
+            f"{verb} {report.name_of(work.model)} in {self.dtype}: {self.workers} workers, "
             f"batch {work.batch_size} each, engine {work.engine}",
             files=(self.script(),),
         )
@@ -141,7 +143,7 @@ class TrainStep:
         path = f"{layout.work}/run-{self.dtype}.sh"
         threads = max(chosen.physical_cores for chosen in layout.worker_sets())
         common: dict[str, Any] = {
-            "title": f"{MODEL_WORDS[work.model]}, {work.mode}, {self.dtype}",
+            "title": f"{report.name_of(work.model)}, {work.mode}, {self.dtype}",
             "threads": threads,
             "environment": layout.environment(),
             "work_folder": shlex.quote(layout.work),
@@ -184,7 +186,7 @@ class TrainStep:
         words += ["--data", work.data, "--batch-size", str(work.batch_size)]
         words += ["--epochs", str(work.epochs)] if work.epochs else ["--steps", str(work.steps)]
         words += ["--warmup-steps", str(work.warmup_steps), "--workers", str(self.workers)]
-        for name in ("augment", "classes", "image_size", "optimizer", "learning_rate", "label_smoothing", "seed"):
+        for name in _OPTIONS:
             if (value := getattr(work, name)) is not None:
                 words += [f"--{name.replace('_', '-')}", str(value)]
         for name in ("model_dir", "export_dir"):
@@ -239,7 +241,8 @@ class TrainStep:
         kept = {result["key"]: result for result in self.deployment.store.get("results", [])}
         if self._key() not in kept:
             return ABSENT
-        return Finding(Presence.PRESENT, f"{kept[self._key()]['images_per_second']:.1f} images/s")
+        found = kept[self._key()]
+        return Finding(Presence.PRESENT, _speed(found["images_per_second"], found["model"]))
 
     def apply(self) -> None:
         """Run it, follow its lines, keep the summary."""
@@ -262,7 +265,7 @@ class TrainStep:
             if event is None:
                 return
             if event["event"] == "interval":
-                deployment.progress(f"{self.dtype}: {_interval_words(event, deployment.spec.workload.mode)}")
+                deployment.progress(f"{self.dtype}: {_interval_words(event, deployment.spec.workload)}")
             elif event["event"] == "evaluation":
                 deployment.progress(f"{self.dtype}: {_evaluation_words(event)}")
             elif event["event"] == "start":
@@ -302,9 +305,13 @@ class TrainStep:
         """Never called: measurements are what a deployment leaves."""
 
 
+def _speed(per_second: float, model: str) -> str:
+    return f"{per_second:.1f} {report.unit(model).replace('second', 's')}"
+
+
 def _summary_words(measured: Measurement) -> str:
     """A run's figures for the person."""
-    words = [f"{measured.images_per_second:.1f} images/s"]
+    words = [_speed(measured.images_per_second, measured.model)]
     if measured.latency_ms:
         words.append("latency at batch size 1 " + ", ".join(f"{k} {v:.1f} ms" for k, v in measured.latency_ms.items()))
     if measured.memory_mib is not None:
@@ -333,10 +340,10 @@ def _evaluation_words(event: dict[str, Any]) -> str:
     )
 
 
-def _interval_words(event: dict[str, Any], mode: str) -> str:
+def _interval_words(event: dict[str, Any], work: WorkloadSpec) -> str:
     """One interval line for the person. A loss that is not a number is written as null; inference has none."""
     loss, speed = event.get("loss"), event.get("images_per_second")
     words = [f"step {event.get('step')}"]
-    if mode == "train":
+    if work.mode == "train":
         words.append("loss is not a number" if loss is None else f"loss {loss:.3f}")
-    return ", ".join(words if speed is None else [*words, f"{speed:.1f} images/s"])
+    return ", ".join(words if speed is None else [*words, _speed(speed, work.model)])

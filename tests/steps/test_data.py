@@ -42,6 +42,11 @@ def test_classes_of_pictures_are_counted(tmp_path: Path, folder: Path) -> None:
     assert looks(tmp_path, str(folder), "a")["a"].check() == Finding(Presence.PRESENT, "2 classes of pictures")
 
 
+def test_texts_are_found(tmp_path: Path, folder: Path) -> None:
+    write(folder, "train-v1.1.json")
+    assert looks(tmp_path, str(folder), "a")["a"].check() == Finding(Presence.PRESENT, "SQuAD's JSON")
+
+
 @pytest.mark.parametrize("names", [(), ("readme",)])
 def test_no_data_stops_before_the_training(tmp_path: Path, folder: Path, names: tuple[str, ...]) -> None:
     write(folder, *names)

@@ -123,8 +123,12 @@ def test_settings_of_the_submission_are_quoted(tmp_path: Path) -> None:
             "--data synthetic --batch-size 32 --steps 20 --warmup-steps 5 --workers 4 --augment none --classes 10 "
             "--image-size 32 --optimizer lars --learning-rate 0.5 --label-smoothing 0.0 --seed 0",
         ),
+        (
+            {"sequence_length": 384},
+            "--data synthetic --batch-size 32 --steps 20 --warmup-steps 5 --workers 4 --sequence-length 384",
+        ),
     ],
-    ids=["defaults", "fewer workers", "to accuracy", "from its checkpoint", "everything else"],
+    ids=["defaults", "fewer workers", "to accuracy", "from its checkpoint", "everything else", "texts"],
 )
 def test_the_inventorys_settings_reach_the_workload(tmp_path: Path, workload: dict[str, Any], words: str) -> None:
     made = bench(tmp_path, workload=workload, spark={"workers": 4})
@@ -373,6 +377,16 @@ def test_a_loss_that_is_no_number_is_kept_as_null(tmp_path: Path) -> None:
     made = bench(tmp_path)
     train(made, summary(final_loss=None)).apply()
     assert made.store.get("results")[0]["final_loss"] is None
+
+
+def test_bert_is_named_and_counts_sequences(tmp_path: Path) -> None:
+    made = bench(tmp_path, workload={"model": "bert-base"})
+    step = train(made, interval(5, loss=1.0, images_per_second=4.7), summary(model="bert-base"))
+    assert step.describe().title == "Train BERT-base in float32: 2 workers, batch 32 each, engine spark"
+    assert "--model bert-base " in step.script().content
+    step.apply()
+    assert made.told == ["float32: step 5, loss 1.000, 4.7 sequences/s", "float32: 12.2 sequences/s"]
+    assert step.check().detail == "12.2 sequences/s"
 
 
 def test_what_the_figures_depend_on_is_kept_beside_them(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def batches(settings, count):
         made = data.batch(settings, 0, training=True)
         session.run(made.initializer)
         for _ in range(count):
-            found, labels, corrupt = session.run([made.images, made.labels, made.corrupt])
+            found, labels, corrupt = session.run([made.inputs, made.labels, made.corrupt])
             assert found.shape == (4, 16, 16, 3)
             assert labels.shape == (4,)
             assert np.all(found.std((1, 2, 3)) > 0.1), "no blank picture gets through"

@@ -1,0 +1,30 @@
+"""What can be trained and run: a network with its data, loss, optimizer and score, each a module with one class.
+
+``pictures`` classifies pictures with ResNet, ``answers`` finds answers in texts with BERT. Their class is made with the
+Config and has, besides ``SCOPE`` (where its variables are) and ``placeholders()`` (``({name: placeholder}, inputs)``,
+the batch size open):
+
+``steps_per_epoch()``, ``check()``
+    the training data: its length in steps (None if synthetic), and whether it fits the network (UsageError).
+``batch(rank, training)``
+    a worker's ``data.Batch``.
+``variables(training, reuse)``, ``constants(values)``
+    where the layers get their weights from: variables, or ``{variable name: array}``, for inference.
+``logits(inputs, layers)``, ``loss(logits, labels)``, ``correct(logits, labels)``, ``answers(logits)``
+    the network (float32 logits); the mean loss; ``[top-1, top-5, number]`` of a batch; named outputs to be served.
+``update(step)``
+    ``(learning rate, optimizer, prepare)``: ``prepare`` makes of the mean gradients what the optimizer applies.
+"""
+
+from workload.config import TEXT_MODELS
+
+
+def of(config):
+    """The task of the model that the Config names."""
+    if config.model in TEXT_MODELS:
+        from workload.tasks import answers
+
+        return answers.Answers(config)
+    from workload.tasks import pictures
+
+    return pictures.Pictures(config)
