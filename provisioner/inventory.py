@@ -226,6 +226,8 @@ def _workload_contradictions(spec: Spec) -> Iterator[tuple[Place, str]]:
         yield ("workload", "dtypes"), "each type once"
     if work.epochs and not work.source and "steps" in work.model_fields_set:
         yield ("workload", "steps"), "steps and epochs exclude each other"
+    if work.epochs and work.mode == "infer":
+        yield ("workload", "epochs"), "inference counts steps"
     if work.epochs and not work.source and work.data == "synthetic":
         yield ("workload", "epochs"), "synthetic data has no epochs: say steps, or name a folder of data"
     hosts = spec.cloud.count if spec.creates_instances else max(1, len(spec.hosts))

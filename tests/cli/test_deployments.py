@@ -199,12 +199,13 @@ def test_cp_takes_files_and_folders_both_ways(tmp_path: Path) -> None:
     (tmp_path / "data/sub").mkdir(parents=True)
     write(tmp_path / "data/a", "a").chmod(0o755)
     write(tmp_path / "data/sub/b", "b")
-    assert provisioner("cp", "data/a", "mine:there/a", cwd=tmp_path).out == "1 file copied\n"
+    assert provisioner("cp", "data/a", "mine:there/a", cwd=tmp_path).out == "1 of 1: a, 0.0 MiB\n1 file copied\n"
     assert (store.folder / "host/there/a").read_text() == "a"
     assert os.access(store.folder / "host/there/a", os.X_OK)
-    assert provisioner("cp", "data", "mine:there", cwd=tmp_path).out == "2 files copied\n"
+    both = "1 of 2: a, 0.0 MiB\n2 of 2: sub/b, 0.0 MiB\n2 files copied\n"
+    assert provisioner("cp", "data", "mine:there", cwd=tmp_path).out == both
     assert (store.folder / "host/there/data/sub/b").read_text() == "b"
-    assert provisioner("cp", "mine/localhost:there/data", "back", cwd=tmp_path).out == "2 files copied\n"
+    assert provisioner("cp", "mine/localhost:there/data", "back", cwd=tmp_path).out.endswith("2 files copied\n")
     assert (tmp_path / "back/sub/b").read_text() == "b"
     assert provisioner("cp", "mine:there/a", ".", cwd=tmp_path).code == 0
     assert (tmp_path / "a").read_text() == "a"
