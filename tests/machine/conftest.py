@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import pytest
 
 from provisioner.simulator.machines.booted import BootedMachine, BootedMachines
 from provisioner.simulator.machines.booted_host import missing_requirements
-from tests.machine.support import Login, require
+from tests.machine.support import Login, Provisioner, require
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +53,23 @@ def pair(
     one.start("#!/bin/sh\necho ran >> /root/user-data\n", [login.public], "one")
     two.start("#cloud-config\nruncmd:\n- echo ran >> /root/user-data\n", [login.public], "two")
     return [one, two]
+
+
+@pytest.fixture(scope="module", name="provisioner")
+def _provisioner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provisioner]:
+    """The command line, with a state folder of its own; in the end its simulator and machines are gone."""
+    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path_factory.mktemp("state"))}
+    environment.pop("PROVISIONER_ENDPOINT", None)
+
+    def run(*arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "provisioner", *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1800, check=False)
+        assert done.returncode == status, (
+            f"{arguments}: {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+        )
+        return done
+
+    try:
+        yield run
+    finally:
+        run("simulator", "clean")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,9 @@ import paramiko
 import pytest
 
 from provisioner.simulator.machines.booted import BootedMachine
+
+Provisioner = Callable[..., "subprocess.CompletedProcess[str]"]
+"""Runs the command line and checks its exit code (`status`, 0 unless told)."""
 
 
 def require(missing: str) -> None:

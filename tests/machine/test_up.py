@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.machine.support import Provisioner
 
 ROOT = Path(__file__).parents[2]
 USER_DATA = (ROOT / "tests/data/machine/serve-base-image.sh").read_text()
@@ -33,8 +31,6 @@ print(*[one["name"] for one in found])
 '"""
 """The names of the applications that Spark's history server shows as ended, once there are two."""
 
-Provisioner = Callable[..., "subprocess.CompletedProcess[str]"]
-
 
 @pytest.fixture(scope="module", name="inventory")
 def _inventory(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -47,26 +43,6 @@ def _inventory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("inventory") / "booted.yaml"
     path.write_text(yaml.safe_dump(inventory))
     return path
-
-
-@pytest.fixture(scope="module", name="provisioner")
-def _provisioner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provisioner]:
-    """The command line, with a state folder of its own; in the end its simulator and machines are gone."""
-    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path_factory.mktemp("state"))}
-    environment.pop("PROVISIONER_ENDPOINT", None)
-
-    def run(*arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "provisioner", *arguments]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1200, check=False)
-        assert done.returncode == status, (
-            f"{arguments}: {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
-        )
-        return done
-
-    try:
-        yield run
-    finally:
-        run("simulator", "clean")
 
 
 def test_up_with_docker(provisioner: Provisioner, inventory: Path, tmp_path: Path) -> None:

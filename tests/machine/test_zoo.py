@@ -7,9 +7,6 @@ from __future__ import annotations
 
 import http.server
 import json
-import os
-import subprocess
-import sys
 import tarfile
 import threading
 from collections.abc import Callable, Iterator
@@ -21,7 +18,7 @@ import pytest
 import yaml
 
 from provisioner.simulator.machines.booted_network import SUBNETS
-from tests.machine.support import require
+from tests.machine.support import Provisioner, require
 from tests.support import sample
 
 ROOT = Path(__file__).parents[2]
@@ -30,8 +27,6 @@ PYTHON_37 = Path.home() / ".pyenv/versions/3.7.16"
 BASE = "127.0.0.1:5000/base:1"
 
 pytestmark = [pytest.mark.timeout(2400), pytest.mark.usefixtures("bootable")]
-
-Provisioner = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 class Files(http.server.ThreadingHTTPServer):
@@ -91,26 +86,6 @@ def _write(tmp_path_factory: pytest.TempPathFactory, files: int) -> Callable[...
         return path
 
     return write
-
-
-@pytest.fixture(scope="module", name="provisioner")
-def _provisioner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provisioner]:
-    """The command line, with a state folder of its own; in the end its simulator and machines are gone."""
-    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path_factory.mktemp("state"))}
-    environment.pop("PROVISIONER_ENDPOINT", None)
-
-    def run(*arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "provisioner", *arguments]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1800, check=False)
-        assert done.returncode == status, (
-            f"{arguments}: {done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
-        )
-        return done
-
-    try:
-        yield run
-    finally:
-        run("simulator", "clean")
 
 
 def test_up_with_analytics_zoo(provisioner: Provisioner, write: Callable[..., Path], files: int) -> None:
