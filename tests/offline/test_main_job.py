@@ -84,7 +84,7 @@ def test_the_main_job(site: Site) -> None:
     assert "no changes: everything was there already" in again.out
 
     report = fine(site.run("report", "job", "--format", "json")).json
-    assert list(report) == ["name", "results", "speedup", "host", "versions"]
+    assert list(report)[:5] == ["name", "results", "speedup", "host", "versions"]
     assert [each["dtype"] for each in report["results"]] == ["float32", "bfloat16"]
     wanted = {"model": "resnet50", "mode": "train", "engine": "spark", "workers": 2, "batch_size": 2, "steps": 3}
     for each in report["results"]:
@@ -150,7 +150,7 @@ def test_two_instances_are_one_cluster_and_rm_removes_it(site: Site) -> None:
     """The master on the first, a worker on each, one all-reduce over both; then nothing is left."""
     path = inventory(site, workers=1, dtypes="bfloat16", cloud=", count: 2")
     done = fine(site.run("up", path, "--yes", "--rm", timeout=LONG_S))
-    assert "[job-002] Start 1 Spark workers" in done.out
+    assert "[job-002] Start 1 Spark worker" in done.out
     assert "[job-002] Start the Spark master" not in done.out
     (result,) = fine(site.run("report", "job", "--format", "json")).json["results"]
     assert result["workers"] == 2
