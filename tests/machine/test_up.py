@@ -27,9 +27,9 @@ while len(found) < 2 and time.monotonic() < deadline:
     except OSError:
         pass
     time.sleep(0.5)
-print(*[one["name"] for one in found])
+print(len(found))
 '"""
-"""The names of the applications that Spark's history server shows as ended, once there are two."""
+"""How many applications Spark's history server shows as ended, once there are two."""
 
 
 @pytest.fixture(scope="module", name="inventory")
@@ -66,7 +66,7 @@ def test_up_with_docker(provisioner: Provisioner, inventory: Path, tmp_path: Pat
 
     # The history server knows both applications once they have ended.
     ended = provisioner("exec", "booted", "--host", "booted-001", "--container", "--", ENDED).stdout
-    assert ended.split() == ["workload", "workload"]
+    assert ended == "2\n"
 
     assert "no changes" in provisioner("up", str(inventory), "--yes").stdout
     assert provisioner("exec", "booted", "--container", "--", "id -un").stdout == "work\n"
