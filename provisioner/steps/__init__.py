@@ -41,7 +41,7 @@ def plan(deployment: Deployment) -> Plan:
     if spec.workload.data != SYNTHETIC and not spec.workload.source:
         phases.append(Phase("data", tuple(DataStep(deployment, host) for host in deployment.host_names)))
     phases.append(training(deployment))
-    # Not beside Analytics Zoo: its jars are on the class path of all that starts there, and the server does not stay up.
+    # Not beside Analytics Zoo, whose jars are on the class path of all that starts there: the server does not stay up.
     if spec.workload.engine == "spark":
         phases.append(Phase("history", (HistoryStep(deployment, deployment.host_names[0]),)))
     return Plan(spec.name, tuple(phases))
