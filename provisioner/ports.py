@@ -276,13 +276,17 @@ class ContainerRequest:
 
 @dataclass(frozen=True)
 class ContainerState:
-    """A container as the engine shows it. `image_id` is a digest; `status` is created, running, exited, …"""
+    """A container as the engine shows it. `image_id` is a digest; `status` is created, running, exited, …
+
+    `since` is when it came to that status (ISO 8601, UTC, seconds), "" where the engine does not say.
+    """
 
     name: str
     image: str
     image_id: str
     status: str
     privileged: bool
+    since: str = ""
 
 
 class Engine(Protocol):
