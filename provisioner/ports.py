@@ -261,6 +261,18 @@ class Store(Protocol):
         ...
 
 
+class HostLogs(Protocol):
+    """What commands print on each host, kept in a file for each. Bounded; safe to use from several threads."""
+
+    def path(self, host: str) -> Path:
+        """Where a host's log is, or would be."""
+        ...
+
+    def append(self, host: str, line: str) -> None:
+        """A line, with its time; secrets in it are masked."""
+        ...
+
+
 @dataclass(frozen=True)
 class ContainerRequest:
     """How a container is started. `volumes` maps paths on the host to paths inside."""

@@ -128,13 +128,18 @@ def logs(
     host: Host = None,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as lines arrive.")] = False,
 ) -> None:
-    """Show what the training and Spark's processes wrote."""
+    """Show what the training and Spark's processes wrote; with --host also what the steps' commands printed there."""
     from provisioner.adapters.store import FolderStore
+    from provisioner.cli import wiring
+    from provisioner.deployment import Deployment
     from provisioner.steps.host import work_folder
 
     store = FolderStore.open(name, create=False)
     if not follow:
-        for path in sorted(store.folder.glob("logs/*.log")):
+        described = Deployment(wiring.saved_spec(name))
+        chosen = host and _chosen(described, host)
+        others = {f"{each}.log" for each in described.host_names if each != chosen}
+        for path in sorted(path for path in store.folder.glob("logs/*.log") if path.name not in others):
             print(f"==> {path} <==")
             sys.stdout.write(path.read_text(encoding="utf-8", errors="replace"))
         if store.get("removed_at"):

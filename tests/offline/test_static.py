@@ -16,6 +16,7 @@ import pytest
 
 from provisioner.adapters.known_hosts import fingerprint
 from provisioner.adapters.ssh import generate_key
+from provisioner.adapters.store import FolderStore
 from tests.support.cli import PATIENCE_S, ROOT, Done, command, environment, provisioner
 from tests.support.ssh_server import Servers, SshServer, free_port
 
@@ -166,6 +167,9 @@ def test_a_host_that_lacks_something_shows_what_it_printed(lab: Lab) -> None:
     assert done.code == 1
     assert "a lacks what Spark and TensorFlow need: no root and no passwordless sudo" in done.err
     assert "    | no root and no passwordless sudo: install Java 17 or later by hand" in done.err
+    log = FolderStore.open("lab", create=False).folder / "logs/a.log"
+    assert f"the whole output is in {log}" in done.err
+    assert "no root and no passwordless sudo: install Java 17 or later by hand" in log.read_text()
 
 
 def test_the_wrong_user_is_told_what_to_check(lab: Lab) -> None:
