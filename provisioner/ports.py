@@ -25,6 +25,9 @@ from provisioner.model import (
 OnLine = Callable[[str], None]
 """Called with each line of output, without its line end, as it arrives (stdout and stderr in arrival order)."""
 
+OnBytes = Callable[[int, int], None]
+"""Called as a file is copied, with the bytes so far and the bytes in all (0 where that is not known)."""
+
 
 class Clock(Protocol):
     """Time, so that a test can hold it."""
@@ -183,11 +186,11 @@ class Connection(Shell, Protocol):
         """A session on this process's own terminal: a login shell, or `command`; its exit status."""
         ...
 
-    def put_file(self, local: Path, path: str) -> None:
+    def put_file(self, local: Path, path: str, *, on_bytes: OnBytes | None = None) -> None:
         """As `put`, streamed from a file here, with its mode."""
         ...
 
-    def get_file(self, path: str, local: Path) -> None:
+    def get_file(self, path: str, local: Path, *, on_bytes: OnBytes | None = None) -> None:
         """As `get`, streamed to a file here, whole or not at all."""
         ...
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from provisioner.errors import ConnectError, HostError
-from provisioner.ports import Completed, Connection, HostLogs, OnLine, Shell
+from provisioner.ports import Completed, Connection, HostLogs, OnBytes, OnLine, Shell
 
 
 class Recording:
@@ -107,13 +107,13 @@ class RecordedConnection(RecordedShell):
         """As ports.Connection.interactive."""
         return self._connection.interactive(command)
 
-    def put_file(self, local: Path, path: str) -> None:
+    def put_file(self, local: Path, path: str, *, on_bytes: OnBytes | None = None) -> None:
         """As ports.Connection.put_file."""
-        self._connection.put_file(local, path)
+        self._connection.put_file(local, path, on_bytes=on_bytes)
 
-    def get_file(self, path: str, local: Path) -> None:
+    def get_file(self, path: str, local: Path, *, on_bytes: OnBytes | None = None) -> None:
         """As ports.Connection.get_file."""
-        self._connection.get_file(path, local)
+        self._connection.get_file(path, local, on_bytes=on_bytes)
 
     def close(self) -> None:
         """As ports.Connection.close."""

@@ -109,16 +109,16 @@ def cp(source: str, target: str) -> None:
         raise UsageError("one side must be NAME:PATH and the other a local path")
     name, _, path = remote[0].partition(":")
     name, _, host = name.partition("/")
-
-    def tell(line: str) -> None:
-        print(line, flush=True)
-
+    progress = copying.Progress()
     with _looking(name) as deployment:
         connection = deployment.connection(_chosen(deployment, host or None))
-        if remote[0] == target:
-            count = copying.upload(connection, Path(source), path, tell)
-        else:
-            count = copying.download(connection, path, Path(target), tell)
+        try:
+            if remote[0] == target:
+                count = copying.upload(connection, Path(source), path, progress)
+            else:
+                count = copying.download(connection, path, Path(target), progress)
+        finally:
+            progress.close()
     print(f"{count} file{'s' if count != 1 else ''} copied")
 
 
