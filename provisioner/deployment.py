@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -15,7 +16,8 @@ from provisioner import catalog
 from provisioner.errors import DriftError, StateError
 from provisioner.facts import FACTS_SCRIPT, parse_facts
 from provisioner.model import TAG_NAME, TAG_RUN, Cpu, HostAddress, HostFacts, Instance, Kind, Resource, Secret, Spec
-from provisioner.ports import Clock, Cloud, Connection, Connector, Engine, Shell, Store
+from provisioner.ports import Clock, Cloud, Connection, Connector, Engine, HostLogs, OnLine, Shell, Store
+from provisioner.recording import RecordedConnection, RecordedShell, Recording
 
 Tagged = TypeVar("Tagged", Resource, Instance)
 
@@ -37,6 +39,7 @@ class Outside:
     progress: Callable[[str], None] = lambda text: None
     caller_cidrs: Callable[[], tuple[str, ...]] = lambda: ()
     public_key: Callable[[], str] = lambda: ""
+    host_logs: HostLogs | None = None
     program: Callable[[], str] = lambda: ""
 
 
@@ -54,6 +57,11 @@ class Deployment:
     _shells: dict[str, Shell] = field(default_factory=dict)
     _locks: dict[str, threading.Lock] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _recording: Recording | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        if self.outside is not None and self.outside.host_logs is not None:
+            self._recording = Recording(self.outside.host_logs)
 
     # ------------------------------------------------------------------------------------------------- names
 
@@ -183,6 +191,18 @@ class Deployment:
 
     def connection(self, host: str) -> Connection:
         """The one connection to a host, made at the first call."""
+        connection = self._connection(host)
+        return connection if self._recording is None else RecordedConnection(connection, self._recording)
+
+    def recorded(self, host: str | None, title: str) -> AbstractContextManager[None]:
+        """Meanwhile, what commands print on the host goes to its log, where the deployment has logs."""
+        return nullcontext() if host is None or self._recording is None else self._recording.of(host, title)
+
+    def recorder(self, host: str, title: str, on_line: OnLine) -> OnLine:
+        """`on_line`, and the host's log: for what an engine prints, which is no command's output."""
+        return (self._recording and self._recording.lines(host, title, on_line)) or on_line
+
+    def _connection(self, host: str) -> Connection:
         with self._lock:
             lock = self._locks.setdefault(host, threading.Lock())
         with lock:
@@ -200,6 +220,8 @@ class Deployment:
             shell = self._shells.get(host)
         if shell is None:
             shell = self.engine(host).shell(self.container)
+            if self._recording is not None:
+                shell = RecordedShell(shell, host, self._recording)
             with self._lock:
                 self._shells[host] = shell
         return shell
@@ -208,7 +230,7 @@ class Deployment:
         """The Docker engine of a host, through its connection."""
         if self.ports.engine is None:
             raise StateError("no Docker engine is wired into this run")
-        connection = self.connection(host)
+        connection = self._connection(host)
         with self._lock:
             if host not in self._engines:
                 self._engines[host] = self.ports.engine(connection)

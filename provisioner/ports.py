@@ -25,6 +25,9 @@ from provisioner.model import (
 OnLine = Callable[[str], None]
 """Called with each line of output, without its line end, as it arrives (stdout and stderr in arrival order)."""
 
+OnBytes = Callable[[int, int], None]
+"""Called as a file is copied, with the bytes so far and the bytes in all (0 where that is not known)."""
+
 
 class Clock(Protocol):
     """Time, so that a test can hold it."""
@@ -183,11 +186,11 @@ class Connection(Shell, Protocol):
         """A session on this process's own terminal: a login shell, or `command`; its exit status."""
         ...
 
-    def put_file(self, local: Path, path: str) -> None:
+    def put_file(self, local: Path, path: str, *, on_bytes: OnBytes | None = None) -> None:
         """As `put`, streamed from a file here, with its mode."""
         ...
 
-    def get_file(self, path: str, local: Path) -> None:
+    def get_file(self, path: str, local: Path, *, on_bytes: OnBytes | None = None) -> None:
         """As `get`, streamed to a file here, whole or not at all."""
         ...
 
@@ -261,6 +264,18 @@ class Store(Protocol):
         ...
 
 
+class HostLogs(Protocol):
+    """What commands print on each host, kept in a file for each. Bounded; safe to use from several threads."""
+
+    def path(self, host: str) -> Path:
+        """Where a host's log is, or would be."""
+        ...
+
+    def append(self, host: str, line: str) -> None:
+        """A line, with its time; secrets in it are masked."""
+        ...
+
+
 @dataclass(frozen=True)
 class ContainerRequest:
     """How a container is started. `volumes` maps paths on the host to paths inside."""
@@ -276,13 +291,17 @@ class ContainerRequest:
 
 @dataclass(frozen=True)
 class ContainerState:
-    """A container as the engine shows it. `image_id` is a digest; `status` is created, running, exited, …"""
+    """A container as the engine shows it. `image_id` is a digest; `status` is created, running, exited, …
+
+    `since` is when it came to that status (ISO 8601, UTC, seconds), "" where the engine does not say.
+    """
 
     name: str
     image: str
     image_id: str
     status: str
     privileged: bool
+    since: str = ""
 
 
 class Engine(Protocol):

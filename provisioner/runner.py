@@ -185,7 +185,7 @@ class Runner:
             self.emit(Event("present", detail, phase, step.host, step.name))
             return False
         try:
-            step.apply()
+            self._apply(step, title)
         except HostKeyError:
             raise
         except ConnectError as error:
@@ -193,7 +193,7 @@ class Runner:
             self._go_on()
             self.emit(Event("progress", f"{error}; connecting again"))
             if self._checked(step).presence is not Presence.PRESENT:
-                step.apply()
+                self._apply(step, title)
         deadline, pause = clock.monotonic() + SHOWS_S, 0.1
         while (finding := self._checked(step)).presence is not Presence.PRESENT and clock.monotonic() < deadline:
             clock.sleep(pause)
@@ -208,6 +208,10 @@ class Runner:
         seconds = round(clock.monotonic() - begin, 1)
         self.emit(Event("done", detail, phase, step.host, step.name, seconds))
         return True
+
+    def _apply(self, step: Step, title: str) -> None:
+        with self.deployment.recorded(step.host, title):
+            step.apply()
 
     def _go_on(self) -> None:
         """Raises InterruptedRun in the hosts' threads once Ctrl-C was pressed: nothing is begun any more."""
@@ -238,9 +242,11 @@ class Runner:
         for phase, step in reversed(self.plan.steps()):
             if step.owner is not None:
                 continue
-            self.emit(Event("start", f"Remove: {step.describe().title}", phase, step.host, step.name))
+            title = f"Remove: {step.describe().title}"
+            self.emit(Event("start", title, phase, step.host, step.name))
             try:
-                step.undo()
+                with self.deployment.recorded(step.host, title):
+                    step.undo()
             except ProvisionerError as error:
                 failures.append((step.name, error))
                 self.emit(Event("failed", str(error), phase, step.host, step.name))

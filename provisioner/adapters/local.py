@@ -17,7 +17,7 @@ from provisioner.adapters.atomic import write_atomically
 from provisioner.adapters.lines import SILENCE_S, LineSplitter, completed, file_refused, shortened, too_slow
 from provisioner.errors import ConnectError
 from provisioner.model import HostAddress
-from provisioner.ports import Completed, OnLine
+from provisioner.ports import Completed, OnBytes, OnLine
 
 _DIAL_TIMEOUT_S = 10
 _KINDNESS_S = 2.0  # between TERM and KILL
@@ -102,9 +102,12 @@ class LocalConnection:
         except OSError as error:
             raise file_refused(self.name, f"{path} could not be written", error) from error
 
-    def put_file(self, local: Path, path: str) -> None:
-        """As `put`, from another file, with its mode. Raises OSError when that cannot be read."""
-        self.put(local.read_bytes(), path, mode=local.stat().st_mode & 0o777)
+    def put_file(self, local: Path, path: str, *, on_bytes: OnBytes | None = None) -> None:
+        """As `put`, from another file, with its mode, told of once. Raises OSError when that cannot be read."""
+        content = local.read_bytes()
+        self.put(content, path, mode=local.stat().st_mode & 0o777)
+        if on_bytes is not None:
+            on_bytes(len(content), len(content))
 
     def get(self, path: str) -> bytes:
         """A file's content. Raises CommandError when it cannot be read."""
@@ -113,9 +116,12 @@ class LocalConnection:
         except OSError as error:
             raise file_refused(self.name, f"{path} could not be read", error) from error
 
-    def get_file(self, path: str, local: Path) -> None:
-        """As `get`, to another file. Raises OSError when that cannot be written."""
-        write_atomically(local, self.get(path), mode=0o644)
+    def get_file(self, path: str, local: Path, *, on_bytes: OnBytes | None = None) -> None:
+        """As `get`, to another file, told of once. Raises OSError when that cannot be written."""
+        content = self.get(path)
+        write_atomically(local, content, mode=0o644)
+        if on_bytes is not None:
+            on_bytes(len(content), len(content))
 
     def interactive(self, command: str | None) -> int:
         """A shell, or `command`, on this process's own terminal, for a person; its exit status."""

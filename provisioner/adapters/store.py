@@ -64,7 +64,7 @@ class FolderStore:
             known = ", ".join(list_deployments()) or "none"
             raise StateError(f"there is no deployment called {name}", f"deployments on this machine: {known}")
         if create:
-            with _readable_errors(store.folder):
+            with readable_errors(store.folder):
                 store.folder.mkdir(parents=True, exist_ok=True)
                 store.folder.chmod(0o700)
                 sync_folder(store.folder.parent)
@@ -88,7 +88,7 @@ class FolderStore:
     def secret(self, name: str) -> Secret:
         """A generated secret (256 bits, URL-safe) that stays the same; a file of its own, 0600."""
         path = self._inside(f"secrets/{name}")
-        with self._mutex, _readable_errors(path):
+        with self._mutex, readable_errors(path):
             if not path.exists():
                 self.write(f"secrets/{name}", secrets.token_urlsafe(32))
             return Secret(path.read_text())
@@ -132,13 +132,13 @@ class FolderStore:
 
     def add_host_keys(self, address: str, port: int, keys: Sequence[str]) -> None:
         """Put a host's public keys (`TYPE BASE64` lines) into known_hosts, in place of any older ones."""
-        with _readable_errors(self.known_hosts):
+        with readable_errors(self.known_hosts):
             replace_keys(self.known_hosts, address, port, keys)
 
     def write(self, name: str, content: str | bytes, *, mode: int = 0o600) -> Path:
         """Write a file by its name relative to the folder, whole or not at all; folders are made (0700)."""
         path = self._inside(name)
-        with self._mutex, _readable_errors(path):
+        with self._mutex, readable_errors(path):
             self._make_folders(path.parent)
             write_atomically(path, content.encode() if isinstance(content, str) else content, mode=mode)
         return path
@@ -146,7 +146,7 @@ class FolderStore:
     def append(self, name: str, line: str) -> None:
         """A line at the end of a file; what a killed run left of a line stays a line of its own."""
         path = self._inside(name)
-        with self._mutex, _readable_errors(path):
+        with self._mutex, readable_errors(path):
             self._make_folders(path.parent)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
             try:
@@ -161,7 +161,7 @@ class FolderStore:
 
     def remove(self) -> None:
         """Remove the folder and all in it. Renamed first, so that there is never half a deployment."""
-        with self._mutex, _readable_errors(self.folder):
+        with self._mutex, readable_errors(self.folder):
             doomed = self.folder.with_name(f".removed-{self.folder.name}-{uuid.uuid4().hex}")
             self.folder.rename(doomed)
             sync_folder(doomed.parent)
@@ -175,7 +175,7 @@ class FolderStore:
         """Keep other runs out. Raises LockedError, saying who is in, at once; the lock ends with its process."""
         from filelock import FileLock, Timeout
 
-        with _readable_errors(self.folder):
+        with readable_errors(self.folder):
             lock = FileLock(self.folder / "lock", mode=0o600)
             try:
                 lock.acquire(timeout=0)
@@ -246,7 +246,7 @@ class FolderStore:
             self._state = json.loads(json.dumps(state))
 
     def _save(self, state: dict[str, Any]) -> None:
-        with _readable_errors(self._file):
+        with readable_errors(self._file):
             write_atomically(self._file, json.dumps(state, indent=1).encode())
 
 
@@ -264,7 +264,7 @@ def _command_line() -> str:
 
 
 @contextmanager
-def _readable_errors(path: Path) -> Iterator[None]:
+def readable_errors(path: Path) -> Iterator[None]:
     """An OSError as the StateError that a person can act on."""
     try:
         yield

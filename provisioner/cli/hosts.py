@@ -109,16 +109,16 @@ def cp(source: str, target: str) -> None:
         raise UsageError("one side must be NAME:PATH and the other a local path")
     name, _, path = remote[0].partition(":")
     name, _, host = name.partition("/")
-
-    def tell(line: str) -> None:
-        print(line, flush=True)
-
+    progress = copying.Progress()
     with _looking(name) as deployment:
         connection = deployment.connection(_chosen(deployment, host or None))
-        if remote[0] == target:
-            count = copying.upload(connection, Path(source), path, tell)
-        else:
-            count = copying.download(connection, path, Path(target), tell)
+        try:
+            if remote[0] == target:
+                count = copying.upload(connection, Path(source), path, progress)
+            else:
+                count = copying.download(connection, path, Path(target), progress)
+        finally:
+            progress.close()
     print(f"{count} file{'s' if count != 1 else ''} copied")
 
 
@@ -128,13 +128,18 @@ def logs(
     host: Host = None,
     follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as lines arrive.")] = False,
 ) -> None:
-    """Show what the training and Spark's processes wrote."""
+    """Show what the training and Spark's processes wrote; with --host also what the steps' commands printed there."""
     from provisioner.adapters.store import FolderStore
+    from provisioner.cli import wiring
+    from provisioner.deployment import Deployment
     from provisioner.steps.host import work_folder
 
     store = FolderStore.open(name, create=False)
     if not follow:
-        for path in sorted(store.folder.glob("logs/*.log")):
+        described = Deployment(wiring.saved_spec(name))
+        chosen = host and _chosen(described, host)
+        others = {f"{each}.log" for each in described.host_names if each != chosen}
+        for path in sorted(path for path in store.folder.glob("logs/*.log") if path.name not in others):
             print(f"==> {path} <==")
             sys.stdout.write(path.read_text(encoding="utf-8", errors="replace"))
         if store.get("removed_at"):

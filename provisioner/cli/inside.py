@@ -18,8 +18,8 @@ PATIENCE_S = 10.0
 def look(found: dict[str, Any]) -> None:
     """Add to each running host of `wiring.status`'s answer what runs on it, under `inside`.
 
-    That is `{"engine", "container": {"name", "image", "status"} | None, "workers"}`, the first two with Docker only and
-    the last with Spark only, or `{"problem"}` where the host could not be asked. Hosts are asked side by side.
+    That is `{"engine", "container": {"name", "image", "status", "since"} | None, "workers"}`, the first two with Docker
+    only and the last with Spark only, or `{"problem"}` where the host could not be asked. Hosts are asked side by side.
     """
     from provisioner.adapters.store import FolderStore
     from provisioner.cli import wiring
@@ -49,7 +49,7 @@ def _inside(deployment: Deployment, host: str) -> dict[str, Any]:
             engine = deployment.engine(host)
             found["engine"] = engine.ping()
             container = engine.container(deployment.container) if found["engine"] else None
-            shown = ("name", "image", "status")
+            shown = ("name", "image", "status", "since")
             found["container"] = {key: getattr(container, key) for key in shown} if container else None
         if deployment.spec.workload.engine != "local":
             page = master_page(deployment) or {}
@@ -73,8 +73,9 @@ def words(inside: Mapping[str, Any] | None) -> str:
     if "engine" in inside:
         said.append(f"Docker {inside['engine']}" if inside["engine"] else "no Docker engine")
         container = inside["container"]
+        since = f" since {container['since']}" if container and container["since"] else ""
         said.append(
-            f"{container['name']} {container['status']} ({container['image']})" if container else "no container"
+            f"{container['name']} {container['status']}{since} ({container['image']})" if container else "no container"
         )
     if "workers" in inside:
         said.append(counted(inside["workers"], "Spark worker") + " alive")

@@ -104,6 +104,7 @@ def saved_spec(name: str) -> Spec:
 def outside(spec: Spec, store: FolderStore, emit: Emit) -> Outside:
     """All adapters for an inventory."""
     from provisioner.adapters.clock import SystemClock
+    from provisioner.adapters.host_logs import FolderHostLogs
 
     def progress(text: str) -> None:
         emit(Event("progress", text))
@@ -119,7 +120,16 @@ def outside(spec: Spec, store: FolderStore, emit: Emit) -> Outside:
         caller_cidrs=lambda: caller_cidrs(spec, store),
         public_key=lambda: _public_key(store),
         program=program,
+        host_logs=FolderHostLogs(store.folder, lambda: _secrets(spec, store)),
     )
+
+
+def _secrets(spec: Spec, store: FolderStore) -> list[str]:
+    """What no log may show: the deployment's generated secrets and its registry's password."""
+    found = [path.read_text() for path in (store.folder / "secrets").glob("*") if not path.name.startswith(".")]
+    login = spec.image.registry_login if spec.image else None
+    password = os.environ.get(login.password_env) if login else None
+    return [*found, password] if password else found
 
 
 def program() -> str:

@@ -99,7 +99,8 @@ class ImageStep(_ImageUser):
                 "image.needs_gib if that is too much",
                 host=self._host,
             )
-        digest = provide(engine, image, self.tag, self._tell)
+        tell = self.deployment.recorder(self._host, self.describe().title, self._tell)
+        digest = provide(engine, image, self.tag, tell)
         self.deployment.store.set(f"image:{self._host}", {"tag": self.tag, "digest": digest})
         self.deployment.progress(f"{self._host}: {self.tag} is {digest}")
 

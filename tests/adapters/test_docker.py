@@ -682,6 +682,35 @@ def test_start_replaces_our_own_container(engine: DockerEngine, fake: FakeEngine
     assert state.image == "spark:2"
 
 
+@pytest.mark.parametrize(
+    ("state", "since"),
+    [
+        ({"Status": "running", "StartedAt": "2026-11-24T03:40:31.123456789Z"}, "2026-11-24T03:40:31Z"),
+        (
+            {"Status": "exited", "StartedAt": "2026-11-24T03:40:31Z", "FinishedAt": "2026-11-24T04:00:02.5Z"},
+            "2026-11-24T04:00:02Z",
+        ),
+        ({"Status": "created", "StartedAt": "0001-01-01T00:00:00Z"}, "2026-11-24T03:40:30Z"),
+        ({"Status": "restarting", "StartedAt": "0001-01-01T00:00:00Z"}, ""),
+    ],
+    ids=["running", "exited", "created", "never"],
+)
+def test_container_tells_since_when_it_is_what_it_is(
+    engine: DockerEngine, fake: FakeEngine, state: dict[str, str], since: str
+) -> None:
+    fake.containers["one"] = {
+        "Id": "one",
+        "Image": "sha256:1",
+        "Created": "2026-11-24T03:40:30.9Z",
+        "Config": {"Image": "spark:1", "Labels": None},
+        "HostConfig": {"Privileged": False},
+        "State": state,
+    }
+    found = engine.container("one")
+    assert found is not None
+    assert found.since == since
+
+
 def test_somebody_elses_container_is_neither_replaced_nor_removed(engine: DockerEngine, fake: FakeEngine) -> None:
     fake.containers["az1"] = {"Id": "theirs", "Config": {"Image": "x", "Labels": None}}
     with pytest.raises(HostError, match=r"has a container az1 that this program did not start: .*image\.container"):

@@ -231,6 +231,32 @@ def test_logs_show_what_was_written_here_and_there() -> None:
     assert "a line of Spark's" in out
 
 
+def test_logs_show_what_commands_printed_on_the_host_that_is_named() -> None:
+    """Without a name the logs of a hundred hosts would bury the training's."""
+    store = deployed()
+    store.append("logs/train-float32.log", "a line of the training")
+    store.append("logs/localhost.log", "a line of apt's")
+    wiring.ended(store)
+    assert "a line of apt's" not in provisioner("logs", "mine").out
+    named = provisioner("logs", "mine", "--host", "localhost").out
+    assert "a line of apt's" in named
+    assert "a line of the training" in named
+    wrong = provisioner("logs", "mine", "--host", "b")
+    assert (wrong.code, wrong.out) == (2, "")
+
+
+def test_a_deployments_secrets_do_not_show_in_its_hosts_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGISTRY_PASSWORD", "pass-of-registry")
+    image = "image: {pull: x/y:1, registry_login: {username: me, password_env: REGISTRY_PASSWORD}}\n"
+    text = STATIC.replace("runtime: host\n", f"runtime: docker\n{image}")
+    store = deployed(text)
+    generated = store.secret("spark").reveal()
+    logs = wiring.outside(inventory.parse(text), store, lambda event: None).host_logs
+    assert logs is not None
+    logs.append("a", f"{generated} pass-of-registry")
+    assert logs.path("a").read_text().endswith(" ******** ********\n")
+
+
 # ------------------------------------------------------------------------------------------------ one at a time
 
 

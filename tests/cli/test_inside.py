@@ -8,7 +8,7 @@ import pytest
 
 from provisioner.cli.inside import words
 
-CONTAINER = {"name": "provisioner", "image": "spark:1", "status": "running"}
+CONTAINER = {"name": "provisioner", "image": "spark:1", "status": "running", "since": "2026-11-24T03:40:31Z"}
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,11 @@ CONTAINER = {"name": "provisioner", "image": "spark:1", "status": "running"}
         ({"engine": None, "container": None, "workers": 0}, "no Docker engine; no container; 0 Spark workers alive"),
         (
             {"engine": "26.1.5", "container": CONTAINER, "workers": 1},
-            "Docker 26.1.5; provisioner running (spark:1); 1 Spark worker alive",
+            "Docker 26.1.5; provisioner running since 2026-11-24T03:40:31Z (spark:1); 1 Spark worker alive",
+        ),
+        (
+            {"engine": "26.1.5", "container": {**CONTAINER, "since": ""}},
+            "Docker 26.1.5; provisioner running (spark:1)",
         ),
         ({"workers": 8}, "8 Spark workers alive"),
         ({}, "-"),

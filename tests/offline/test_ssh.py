@@ -668,6 +668,18 @@ def test_large_files_go_there_and_back(connection: SshConnection, server: SshSer
     assert (tmp_path / "back").read_bytes() == content
 
 
+def test_who_copies_a_file_hears_how_far_it_is(connection: SshConnection, tmp_path: Path) -> None:
+    (tmp_path / "local").write_bytes(os.urandom(1_000_000))
+    sent: list[tuple[int, int]] = []
+    connection.put_file(tmp_path / "local", "copy", on_bytes=lambda *bytes_: sent.append(bytes_))
+    came: list[tuple[int, int]] = []
+    connection.get_file("copy", tmp_path / "back", on_bytes=lambda *bytes_: came.append(bytes_))
+    for heard in (sent, came):
+        assert len(heard) > 10
+        assert heard == sorted(set(heard))
+        assert heard[-1] == (1_000_000, 1_000_000)
+
+
 def test_files_whose_size_is_not_what_they_hold_are_read_whole(connection: SshConnection) -> None:
     assert connection.get("/proc/self/status").startswith(b"Name:")
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import re
+import select
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,7 @@ import pytest
 
 from provisioner.adapters.known_hosts import fingerprint
 from provisioner.adapters.ssh import generate_key
+from provisioner.adapters.store import FolderStore
 from tests.support.cli import PATIENCE_S, ROOT, Done, command, environment, provisioner
 from tests.support.ssh_server import Servers, SshServer, free_port
 
@@ -73,6 +78,33 @@ class Lab:
         return Done(done.returncode, done.stdout, done.stderr)
 
 
+def on_a_terminal(*arguments: object) -> tuple[int, str]:
+    """Run the program on a terminal of its own: its exit status, and all that it showed."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        command(*arguments),
+        env=environment(TERM="xterm", COLUMNS="200"),
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+    )
+    os.close(slave)
+    shown = b""
+    try:
+        while select.select([master], [], [], PATIENCE_S)[0]:
+            with suppress(OSError):  # EIO: the other side is closed
+                if data := os.read(master, 65536):
+                    shown += data
+                    continue
+            break
+        return process.wait(PATIENCE_S), shown.decode()
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+
+
 @pytest.fixture(name="lab")
 def _lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     programs = tmp_path / "programs"
@@ -101,6 +133,22 @@ def test_commands_and_files_go_to_the_host_that_is_named(lab: Lab) -> None:
     assert provisioner("cp", lab.key.with_name("lab.yaml"), "lab/b:inventory").code == 0
     assert (lab.folder / "b/inventory").exists()
     assert not (lab.folder / "a/inventory").exists()
+
+
+def test_cp_shows_on_a_terminal_how_far_it_is(lab: Lab, tmp_path: Path) -> None:
+    """Both ways, file by file in one line that is written over."""
+    assert lab.up(lab.inventory(lab.host("a"))).code == 0
+    (tmp_path / "data/sub").mkdir(parents=True)
+    (tmp_path / "data/a").write_bytes(bytes(3 * 2**20))
+    (tmp_path / "data/sub/b").touch()
+    for source, target in ((tmp_path / "data", "lab:there"), ("lab:there", tmp_path / "back")):
+        code, shown = on_a_terminal("cp", source, target)
+        assert code == 0, shown
+        assert shown.count("\n") == 2, shown
+        assert re.search(r"\r1 of 2: a, 0\.0 MiB, 0%\x1b\[K", shown), shown
+        assert re.search(r"\r1 of 2: a, 3\.0 MiB, 100%, \d+\.\d MiB/s\x1b\[K", shown), shown
+        assert re.search(r"\r2 of 2: sub/b, 0\.0 MiB, 100%\x1b\[K\r?\n2 files copied", shown), shown
+    assert (tmp_path / "back/a").stat().st_size == 3 * 2**20
 
 
 def test_status_asks_each_host_what_runs_and_names_those_that_do_not_answer(lab: Lab) -> None:
@@ -166,6 +214,9 @@ def test_a_host_that_lacks_something_shows_what_it_printed(lab: Lab) -> None:
     assert done.code == 1
     assert "a lacks what Spark and TensorFlow need: no root and no passwordless sudo" in done.err
     assert "    | no root and no passwordless sudo: install Java 17 or later by hand" in done.err
+    log = FolderStore.open("lab", create=False).folder / "logs/a.log"
+    assert f"the whole output is in {log}" in done.err
+    assert "no root and no passwordless sudo: install Java 17 or later by hand" in log.read_text()
 
 
 def test_the_wrong_user_is_told_what_to_check(lab: Lab) -> None:

@@ -204,6 +204,7 @@ class DockerEngine:
             image_id=found["Image"],
             status=found["State"]["Status"],
             privileged=bool(found["HostConfig"]["Privileged"]),
+            since=_since(found),
         )
 
     def start(self, request: ContainerRequest) -> None:
@@ -324,6 +325,16 @@ def mirrored(tag: str, mirror: str) -> str:
     else:
         path = tag if slash else f"library/{tag}"
     return f"{mirror.partition('://')[2] or mirror}".rstrip("/") + f"/{path}"
+
+
+def _since(found: Mapping[str, Any]) -> str:
+    """When a container came to its status, to the second: the engine writes nanoseconds, and year 1 for never."""
+    state = found["State"]
+    if state["Status"] == "created":
+        at = found.get("Created", "")
+    else:
+        at = state.get("FinishedAt" if state["Status"] in ("exited", "dead") else "StartedAt", "")
+    return "" if not at or at.startswith("0001-") else f"{at[:19]}Z"
 
 
 def _is_ours(found: Mapping[str, Any]) -> bool:

@@ -16,7 +16,7 @@ from provisioner.adapters.ssh.command import RemoteCommand, answered, stop_line
 from provisioner.adapters.ssh.sockets import ChannelSocket
 from provisioner.errors import CommandTimeoutError, ConnectError
 from provisioner.model import HostAddress
-from provisioner.ports import Completed, OnLine
+from provisioner.ports import Completed, OnBytes, OnLine
 
 if TYPE_CHECKING:
     from paramiko import Channel, Transport
@@ -124,12 +124,13 @@ class SshConnection:
         with self._files(f"{path} could not be written") as files:
             files.put(io.BytesIO(content), path, mode)
 
-    def put_file(self, local: Path, path: str) -> None:
+    def put_file(self, local: Path, path: str, *, on_bytes: OnBytes | None = None) -> None:
         """As `put`, streamed from a file here, with its mode. Raises OSError for the file here."""
         with local.open("rb") as source:
-            mode = local.stat().st_mode & 0o777
+            status = local.stat()
             with self._files(f"{path} could not be written") as files:
-                files.put(source, path, mode)
+                tell = None if on_bytes is None else lambda sent: on_bytes(sent, status.st_size)
+                files.put(source, path, status.st_mode & 0o777, tell)
 
     def get(self, path: str) -> bytes:
         """A file's content. Raises CommandError when it cannot be read, ConnectError."""
@@ -138,12 +139,12 @@ class SshConnection:
             files.get(path, target)
         return target.getvalue()
 
-    def get_file(self, path: str, local: Path) -> None:
+    def get_file(self, path: str, local: Path, *, on_bytes: OnBytes | None = None) -> None:
         """As `get`, streamed to a file here, whole or not at all. Raises OSError for the file here."""
         partial = local.with_name(f".{local.name}.part")
         try:
             with partial.open("wb") as target, self._files(f"{path} could not be read") as files:
-                files.get(path, target)
+                files.get(path, target, on_bytes)
             partial.replace(local)
         finally:
             partial.unlink(missing_ok=True)

@@ -15,6 +15,8 @@ from typing import IO
 
 import paramiko
 
+from provisioner.ports import OnBytes
+
 CHUNK = 32_000  # a request and its header in one SSH packet
 HASH_ABOVE = 1024 * 1024  # bytes; below, the size and the server's answer to each write are proof enough
 
@@ -34,8 +36,11 @@ class RemoteFiles:
         self._client = paramiko.SFTPClient(channel)
         self._remote_sha256 = remote_sha256
 
-    def put(self, source: IO[bytes], path: str, mode: int) -> None:
-        """Write what `source` gives: to a temporary name beside `path`, verified, then renamed; makes folders."""
+    def put(self, source: IO[bytes], path: str, mode: int, on_sent: Callable[[int], None] | None = None) -> None:
+        """Write what `source` gives: to a temporary name beside `path`, verified, then renamed; makes folders.
+
+        `on_sent` hears after each chunk how many bytes have gone out.
+        """
         folder, name = posixpath.split(path)
         temporary = posixpath.join(folder, f".{name}.{os.urandom(4).hex()}.part")
         try:
@@ -48,7 +53,7 @@ class RemoteFiles:
         try:
             with target:
                 target.chmod(mode)  # before the first byte: it may be a secret
-                size, digest = _send(source, target)
+                size, digest = _send(source, target, on_sent)
                 written = target.stat().st_size
             if written != size:
                 raise OSError(f"{written} of {size} bytes arrived")
@@ -60,12 +65,16 @@ class RemoteFiles:
                 self._client.remove(temporary)
             raise
 
-    def get(self, path: str, target: IO[bytes]) -> None:
-        """Copy a file to `target`."""
+    def get(self, path: str, target: IO[bytes], on_bytes: OnBytes | None = None) -> None:
+        """Copy a file to `target`; `on_bytes` hears of each chunk."""
         with self._client.open(path, "rb") as source:
-            source.prefetch(source.stat().st_size or 0, max_concurrent_requests=64)
+            size, done = source.stat().st_size or 0, 0
+            source.prefetch(size, max_concurrent_requests=64)
             while data := source.read(CHUNK):  # to its end: /proc says 0, and a log grows
                 target.write(data)
+                done += len(data)
+                if on_bytes is not None:
+                    on_bytes(done, size)
 
     def close(self) -> None:
         """End the session."""
@@ -81,7 +90,7 @@ class RemoteFiles:
             self._client.mkdir(folder)
 
 
-def _send(source: IO[bytes], target: paramiko.SFTPFile) -> tuple[int, str]:
+def _send(source: IO[bytes], target: paramiko.SFTPFile, on_sent: Callable[[int], None] | None) -> tuple[int, str]:
     """Size and SHA-256 of what was sent, after the server has said that each write was done."""
     size, digest = 0, hashlib.sha256()
     target.set_pipelined(True)
@@ -93,5 +102,7 @@ def _send(source: IO[bytes], target: paramiko.SFTPFile) -> tuple[int, str]:
         target.write(data)
         size += len(data)
         digest.update(data)
+        if on_sent is not None:
+            on_sent(size)
         data = following
     return size, digest.hexdigest()
