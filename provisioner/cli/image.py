@@ -64,12 +64,21 @@ def push(
     ] = PASSWORD,
 ) -> None:
     """Push an image to a registry, for example Alibaba's: registry.cn-hangzhou.aliyuncs.com/NAMESPACE/spark:1."""
+    from pydantic import ValidationError
+
     from provisioner.model import RegistryLoginSpec
     from provisioner.steps.image import login_of
 
     if "/" not in tag:
         raise UsageError(f"{tag} names no registry and no namespace", "write REGISTRY/NAMESPACE/NAME:TAG")
-    login = login_of(RegistryLoginSpec(username=username, password_env=password_env) if username else None)
+    try:
+        login = login_of(RegistryLoginSpec(username=username, password_env=password_env) if username else None)
+    except ValidationError:
+        # What was given is not repeated: it may be the password itself.
+        raise UsageError(
+            "--password-env is not the name of an environment variable",
+            f"put the password into one, and give that one's name; without the option it is {PASSWORD}",
+        ) from None
     digest = _engine().push(tag, on_progress=lambda line: print(line, flush=True), login=login)
     print(f"{tag} is {digest}")
 

@@ -60,6 +60,7 @@ class FakeEngine(socketserver.ThreadingUnixStreamServer):
         self.images: dict[str, dict[str, Any]] = {}
         self.containers: dict[str, dict[str, Any]] = {}
         self.pulls: list[list[dict[str, Any]] | tuple[int, str]] = []
+        self.pushes: list[list[dict[str, Any]] | tuple[int, str]] = []
         self.build: list[dict[str, Any]] = []
         self.calls: list[tuple[str, str, bytes, dict[str, str]]] = []
         self.execs: dict[str, dict[str, Any]] = {}
@@ -154,8 +155,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif match := re.fullmatch(r"GET /images/(.+)/json", what):
             found = engine.images.get(match[1])
             self._answer(found or {"message": f"No such image: {match[1]}"}, 200 if found else 404)
-        elif what == "POST /images/create":
-            result = engine.pulls.pop(0)
+        elif what == "POST /images/create" or re.fullmatch(r"POST /images/.+/push", what):
+            result = (engine.pulls if what == "POST /images/create" else engine.pushes).pop(0)
             if isinstance(result, tuple):
                 self._answer({"message": result[1]}, result[0])
             else:
@@ -458,6 +459,8 @@ def test_registry_failures_are_told_apart(case: dict[str, Any]) -> None:
     assert failure.what.startswith(case["means"])
     assert failure.retry is case.get("retry", False)
     assert failure.remedy
+    if case.get("push"):
+        assert "image." not in failure.remedy, "a push has no inventory"
 
 
 def test_pull_shows_layers_and_gives_the_digest(engine: DockerEngine, fake: FakeEngine, told: list[str]) -> None:
@@ -553,6 +556,42 @@ def test_a_registry_login_is_in_the_requests_header_alone(engine: DockerEngine, 
     assert "s3cr3t!" not in create[1] + repr(caught.value) + str(caught.value) + repr(caught.value.tail)
 
 
+def test_push_shows_layers_and_gives_the_digest(engine: DockerEngine, fake: FakeEngine, told: list[str]) -> None:
+    fake.pushes = [events("push_events.jsonl")]
+    digest = engine.push("r.example.com:5000/team/spark:7", on_progress=told.append)
+    assert digest == "sha256:0f3c1d1a5a1b7c3d3b0f0d6a3f5f6f1f9ad0b54a9a3b25c9b1f4a7a6f3b2c1d0"
+    assert told == [
+        "layer 5f70bf18a086: layer already exists; 1 of 3 layers, 0 MiB",
+        "1 of 3 layers, 115 MiB",
+        "layer 9c742cd6c7a5: mounted from team/base; 2 of 3 layers, 115 MiB",
+        "layer f4a670ac65b6: pushed; 3 of 3 layers, 115 MiB",
+    ]
+    (push,) = fake.called("POST /images/.+/push")
+    assert push[1] == "/images/r.example.com:5000/team/spark/push?tag=7"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (500, "unauthorized: authentication required"),
+        [{"status": "Preparing", "id": "a"}, {"error": "unauthorized: authentication required", "errorDetail": {}}],
+    ],
+    ids=["refused", "refused on the way"],
+)
+def test_a_push_that_is_refused_says_why_and_keeps_the_password(
+    engine: DockerEngine, fake: FakeEngine, answer: list[dict[str, Any]] | tuple[int, str]
+) -> None:
+    fake.pushes = [answer]
+    with pytest.raises(HostError, match=r"web-001 could not push r\.example\.com/a:1: the registry refused") as caught:
+        engine.push("r.example.com/a:1", on_progress=lambda _: None, login=("someone", Secret("s3cr3t!")))
+    (push,) = fake.called("POST /images/.+/push")
+    assert json.loads(base64.urlsafe_b64decode(push[3]["X-Registry-Auth"])) == {
+        "username": "someone",
+        "password": "s3cr3t!",
+    }
+    assert "s3cr3t!" not in push[1] + repr(push[2]) + repr(caught.value) + str(caught.value) + repr(caught.value.tail)
+
+
 def test_the_callers_own_registry_logins_stay_at_home(
     fake: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -576,6 +615,8 @@ def test_the_callers_own_registry_logins_stay_at_home(
     engine.pull("r.example.com/a:1", mirror=None, on_progress=lambda _: None)
     engine.pull("team/a:1", mirror=None, on_progress=lambda _: None)
     engine.build("team/a:1", {"Dockerfile": b"FROM scratch\n"}, arguments={}, on_progress=lambda _: None)
+    fake.pushes = [events("push_events.jsonl")]
+    engine.push("r.example.com/a:1", on_progress=lambda _: None)
     engine.start(ContainerRequest("one", "team/a:1"))
     everything = repr(fake.calls)
     for value in (header for call in fake.calls for header in call[3].values()):

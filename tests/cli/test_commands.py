@@ -136,6 +136,13 @@ def test_a_registrys_password_is_missed_before_anything_is_created(tmp_path: Pat
     ]
 
 
+def test_a_password_in_place_of_its_variables_name_is_not_repeated() -> None:
+    done = provisioner("image", "push", "r.example.com/a/b:1", "--username", "me", "--password-env", "s3cr3t!")
+    assert done.code == 2
+    assert "--password-env is not the name of an environment variable" in done.err
+    assert "s3cr3t" not in done.out + done.err
+
+
 def test_nobody_there_to_say_yes(tmp_path: Path) -> None:
     """Without a terminal and without --yes nothing is done, and not even the state folder is made."""
     path = write(tmp_path / "i.yaml", MINE)

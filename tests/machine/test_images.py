@@ -244,8 +244,8 @@ def test_a_failed_build_shows_the_instruction_and_its_output(engine: DockerEngin
 
 
 class Registry(http.server.ThreadingHTTPServer):
-    """Docker's registry protocol, version 2: has one image and takes others below `team/`; a private one wants a login
-    for everything."""
+    """Docker's registry protocol, version 2: has one image and takes others below `team/`; nobody may push below
+    `others/`. A private one wants a login for everything."""
 
     daemon_threads = True
 
@@ -293,12 +293,9 @@ class _RegistryHandler(http.server.BaseHTTPRequestHandler):
         """Silent."""
 
     def do_GET(self) -> None:
-        given = self.headers.get("Authorization", "")
-        self.server.asked.append((self.path, given))
-        wanted = "Basic " + base64.b64encode(b"someone:s3cr3t!").decode()
-        if self.server.private and given != wanted:
-            self._say(401, b'{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}', "text/json")
-        elif self.path == "/v2/":
+        if self._refused():
+            return
+        if self.path == "/v2/":
             self._say(200, b"{}", "application/json")
         else:
             reference = self.path.rpartition("/")[2]
@@ -313,22 +310,33 @@ class _RegistryHandler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Begins an upload."""
-        if "/team/" in self.path:
+        if self._refused():
+            return
+        if "/others/" in self.path:
+            text = b'{"errors":[{"code":"DENIED","message":"requested access to the resource is denied"}]}'
+            self._say(403, text, "application/json")
+        elif "/team/" in self.path:
             self._say(202, b"", "text/plain", location=f"{self.path}{len(self.server.blobs)}-{time.monotonic_ns()}")
         else:
             self._say(404, b'{"errors":[{"code":"NAME_UNKNOWN","message":"name unknown"}]}', "application/json")
 
     def do_PATCH(self) -> None:
         """A part of a blob."""
+        content = self._body()
+        if self._refused():
+            return
         parts = self.server.parts
-        parts[self.path] = parts.get(self.path, b"") + self._body()
+        parts[self.path] = parts.get(self.path, b"") + content
         self._say(202, b"", "text/plain", location=self.path)
 
     def do_PUT(self) -> None:
         """A manifest under its tag, or the end of a blob."""
         where, _, digest = self.path.partition("?digest=")
         digest = urllib.parse.unquote(digest)
-        content = self.server.parts.pop(where, b"") + self._body()
+        body = self._body()
+        if self._refused():
+            return
+        content = self.server.parts.pop(where, b"") + body
         found = f"sha256:{hashlib.sha256(content).hexdigest()}"
         assert found == (digest or found)
         self.server.blobs[found] = content
@@ -336,6 +344,16 @@ class _RegistryHandler(http.server.BaseHTTPRequestHandler):
         if not digest:
             self.server.tags[where.rpartition("/")[2]] = found
         self._say(201, b"", "text/plain", found)
+
+    def _refused(self) -> bool:
+        """Whether the login is not the one that a private registry wants; then it has been said."""
+        given = self.headers.get("Authorization", "")
+        self.server.asked.append((self.path, given))
+        wanted = "Basic " + base64.b64encode(b"someone:s3cr3t!").decode()
+        if not self.server.private or given == wanted:
+            return False
+        self._say(401, b'{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}', "text/json")
+        return True
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding") != "chunked":
@@ -435,20 +453,28 @@ def test_pushing_tells_a_login_a_namespace_and_silence_apart(
     engine: DockerEngine, registry: Registry, private_registry: Registry, folder: Path
 ) -> None:
     def refusal(tag: str, *options: str, password: str = "") -> str:
-        if tag.partition("/")[0] != "127.0.0.1:1":
+        if "never-built" not in tag:
             derive(engine, tag, "COPY small /", base="scratch", small=b"content")
         done = image("push", tag, *options, password=password)
         assert done.code == 1
         assert "s3cr3t" not in done.out + done.err
         return done.err
 
-    assert "access denied" in refusal(f"{private_registry.name}/team/pushed:7")
-    assert "access denied" in refusal(f"{private_registry.name}/team/pushed:7", "--username", "x", password="s3cr3t?")
+    assert "wants one: give --username" in refusal(f"{private_registry.name}/team/pushed:7")
+    assert "refused the login" in refusal(
+        f"{private_registry.name}/team/pushed:7", "--username", "x", password="s3cr3t?"
+    )
+    assert "access denied" in refusal(
+        f"{private_registry.name}/others/pushed:7", "--username", "someone", password="s3cr3t!"
+    )
     assert "no such repository" in refusal(f"{registry.name}/nobody/pushed:7")
+    assert "cannot be reached from the host: check the registry's name" in refusal("127.0.0.1:1/team/pushed:7")
     assert "no image of that name" in refusal("127.0.0.1:1/team/never-built:7")
     tag = f"{private_registry.name}/team/pushed:7"
     done = image("push", tag, "--username", "someone", password="s3cr3t!")
     assert done.code == 0, done.err
+    login = ("someone", Secret("s3cr3t!"))
+    assert engine.pull(tag, mirror=None, on_progress=print, login=login) == private_registry.tags["7"]
     assert "s3cr3t" not in done.out + done.err + (folder / "log").read_text()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 MIB = 1 << 20
@@ -17,12 +17,19 @@ _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 @dataclass(frozen=True)
 class Failure:
-    """What went wrong at a registry, what to do about it, and whether the same call may go through later."""
+    """What went wrong at a registry, what to do about it, and whether the same call may go through later.
+
+    `push_remedy` is what to do instead where a push failed: there is no inventory to change then.
+    """
 
     what: str
     remedy: str
     retry: bool = False
+    push_remedy: str = ""
 
+
+# A registry's refusal in its standard words comes out of the engine as `denied` alone; files are `permission denied`.
+_DENIED = r"(?<!permission )\bdenied\b|insufficient_scope|403 Forbidden"
 
 # The engine gives text alone, worded differently by version and registry; the first pattern that is in it counts.
 _FAILURES = (
@@ -36,8 +43,9 @@ _FAILURES = (
     (
         r"toomanyrequests|too many requests|rate limit",
         Failure(
-            "the registry limits how much this address may pull",
+            "the registry limits how much this address may ask for",
             "log in (image.registry_login), use image.registry_mirror, or wait",
+            push_remedy="log in (--username), or wait",
         ),
     ),
     (
@@ -45,6 +53,7 @@ _FAILURES = (
         Failure(
             "the engine does not trust the registry's certificate",
             "give the host the registry's certificate authority, or use another image.registry_mirror",
+            push_remedy="give this machine the registry's certificate authority: /etc/docker/certs.d/REGISTRY/ca.crt",
         ),
     ),
     (
@@ -59,10 +68,11 @@ _FAILURES = (
             "the registry cannot be reached from the host",
             "see that the host reaches the internet, or name a registry it reaches with image.registry_mirror",
             retry=True,
+            push_remedy="check the registry's name and region in the tag, and that this machine's engine reaches it",
         ),
     ),
     (
-        r"access denied|denied:|unauthorized|authentication required|no basic auth|insufficient_scope|403 Forbidden",
+        rf"{_DENIED}|unauthorized|authentication required|no basic auth",
         Failure(
             "access denied: there is no such repository, or it needs a login",
             "check the name; for a private repository set image.registry_login",
@@ -77,19 +87,27 @@ _FAILURES = (
 
 _OF_A_PUSH = (
     (
-        r"access denied|denied:|unauthorized|authentication required|no basic auth|insufficient_scope|403 Forbidden",
+        r"does not exist locally|tag does not exist",
+        Failure("the engine has no image of that name", "build it under that name: provisioner image build --tag"),
+    ),
+    # Before the login: some registries say `unauthorized` as well where they know who it is, and refuse the repository.
+    (
+        rf"{_DENIED}|to access (the requested resource|repository)",
         Failure(
-            "access denied: this login may not push there, or there is no such namespace",
-            "create the namespace at the registry, and log in: --username, and the password in the environment",
+            "access denied: there is no such namespace or repository, or this login may not push to it",
+            "create it at the registry, or log in (--username) as somebody who may",
+        ),
+    ),
+    (
+        r"unauthorized|authentication required|no basic auth",
+        Failure(
+            "the registry refused the login, or wants one",
+            "give --username, and the password in the environment variable that --password-env names",
         ),
     ),
     (
         r"name unknown|manifest unknown|not found",
         Failure("the registry has no such repository", "create its namespace and repository at the registry first"),
-    ),
-    (
-        r"does not exist locally|tag does not exist",
-        Failure("the engine has no image of that name", "build it under that name: provisioner image build --tag"),
     ),
 )
 
@@ -99,7 +117,7 @@ def registry_failure(text: str, *, push: bool = False) -> Failure:
     known = (*_OF_A_PUSH, *_FAILURES) if push else _FAILURES
     for pattern, failure in known:
         if re.search(pattern, text, re.IGNORECASE):
-            return failure
+            return replace(failure, remedy=failure.push_remedy) if push and failure.push_remedy else failure
     return Failure("the engine gave up", "the engine's own words follow")
 
 
