@@ -34,9 +34,13 @@ print(len(found))
 
 @pytest.fixture(scope="module", name="inventory")
 def _inventory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """inventories/booted.yaml on two hosts with few steps, and a base image that they serve: none can be pulled."""
+    """inventories/booted.yaml on two hosts, as the user who has to use sudo for Docker, with few steps.
+
+    The base image they serve themselves: none can be pulled.
+    """
     inventory = yaml.safe_load((ROOT / "inventories/booted.yaml").read_text())
     inventory["cloud"] |= {"user_data": USER_DATA, "count": 2}
+    inventory["ssh"] = {"user": "ecs-user"}
     inventory["spark"] = {"workers": 1}
     inventory["image"]["build_arguments"] = {"BASE_IMAGE": "127.0.0.1:5000/base:1"}
     inventory["workload"] |= {"batch_size": 2, "steps": 3, "warmup_steps": 1}
@@ -70,6 +74,7 @@ def test_up_with_docker(provisioner: Provisioner, inventory: Path, tmp_path: Pat
 
     assert "no changes" in provisioner("up", str(inventory), "--yes").stdout
     assert provisioner("exec", "booted", "--container", "--", "id -un").stdout == "work\n"
+    assert provisioner("exec", "booted", "--", "id -un; ls /root 2>&1 | grep -c denied").stdout == "ecs-user\n1\n"
     assert provisioner("exec", "booted", "--", "cat /sys/class/net/*/address | wc -l").stdout.strip() != "0"
     (tmp_path / "there").write_text("and back")
     provisioner("cp", str(tmp_path / "there"), "booted:folder/file")

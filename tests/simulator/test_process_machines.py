@@ -144,19 +144,27 @@ def test_no_secrets_of_the_caller(cloud: Client, key: paramiko.PKey, monkeypatch
 
 
 def test_only_the_key_opens(cloud: Client, key: paramiko.PKey) -> None:
-    """The key, for the users that images have; no other key, no other user, no password."""
+    """The key, for the user that it is for; no other key, no other user, no password."""
     (instance,) = launch(cloud)
     host = address(instance)
-    for user in ("root", "ecs-user"):
-        with connection(host, key, user) as ssh:
-            assert run(ssh, "true")[0] == 0
-    for user, wrong in (("nobody", key), ("root", paramiko.ECDSAKey.generate())):
+    with connection(host, key) as ssh:
+        assert run(ssh, "true")[0] == 0
+    for user, wrong in (("nobody", key), ("ecs-user", key), ("root", paramiko.ECDSAKey.generate())):
         with pytest.raises(paramiko.AuthenticationException), connection(host, wrong, user):
             pass
     with closing(paramiko.SSHClient()) as client:
         client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
         with pytest.raises(paramiko.SSHException):
             client.connect(host, PORT, "root", password="x", allow_agent=False, look_for_keys=False)
+
+
+def test_login_as_non_root(cloud: Client, key: paramiko.PKey) -> None:
+    """ImageOptions.LoginAsNonRoot: the key is ecs-user's, and not root's."""
+    (instance,) = launch(cloud, **{"ImageOptions.LoginAsNonRoot": "true"})
+    with connection(address(instance), key, "ecs-user") as ssh:
+        assert run(ssh, "true")[0] == 0
+    with pytest.raises(paramiko.AuthenticationException), connection(address(instance), key, "root"):
+        pass
 
 
 def test_host_key_through_the_assistant(cloud: Client, key: paramiko.PKey) -> None:

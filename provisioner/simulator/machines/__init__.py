@@ -27,13 +27,14 @@ class Machine(Protocol):
     public_ip: str
     private_ip: str
 
-    def start(self, user_data: str, authorized_keys: Sequence[str], hostname: str) -> None:
+    def start(self, user_data: str, authorized_keys: Sequence[str], hostname: str, user: str = "root") -> None:
         """Boot it; returns when its SSH server answers (or is sure to), raises OSError or RuntimeError when it cannot.
 
         Args:
             user_data: decoded text to run at this boot; "" for none (it is passed for the first boot only).
             authorized_keys: public keys (`TYPE BASE64` lines) that may log in.
             hostname: the instance's HostName.
+            user: whom the keys let in: root, or ecs-user, who has sudo (ImageOptions.LoginAsNonRoot).
         """
         ...
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import re
 import shutil
 import socket
@@ -43,7 +44,7 @@ class BootedMachine:
         self._root = folder / "root"
         self._container = machines.container(instance_id, folder, address)
 
-    def start(self, user_data: str, authorized_keys: Sequence[str], hostname: str) -> None:
+    def start(self, user_data: str, authorized_keys: Sequence[str], hostname: str, user: str = "root") -> None:
         """Boot it, and wait for its SSH server, which comes after host keys and login keys are in place.
 
         cloud-init runs the user data, at the first boot only. Raises RuntimeError with the last lines of the console.
@@ -51,7 +52,7 @@ class BootedMachine:
         if not self._container.running():
             if not self._root.exists():
                 self._install(user_data)
-            self._settle(authorized_keys, hostname)
+            self._settle(authorized_keys, hostname, user)
             self._container.boot()
         wait_until(lambda: self._answers() or not self._container.running(), BOOT_S)
         if not self._answers():
@@ -89,7 +90,7 @@ class BootedMachine:
         booted_tree.write(copying, f"{seed}/user-data", user_data)
         copying.rename(self._root)
 
-    def _settle(self, authorized_keys: Sequence[str], hostname: str) -> None:
+    def _settle(self, authorized_keys: Sequence[str], hostname: str, user: str) -> None:
         """What the cloud tells a machine at each boot: its name, its network, who may log in."""
         subnet = self._machines.subnet
         files = {
@@ -101,11 +102,15 @@ class BootedMachine:
         }
         for path, text in files.items():
             booted_tree.write(self._root, path, text)
-        keys = self._root / "root/.ssh/authorized_keys"
+        home = self._root / booted_tree.HOMES[user]
+        keys = home / ".ssh/authorized_keys"
         present = keys.read_text().splitlines() if keys.is_file() else []
         lines = [*present, *(key for key in authorized_keys if key not in present)]
-        booted_tree.write(self._root, "root/.ssh/authorized_keys", "".join(f"{line}\n" for line in lines), mode=0o600)
+        name = str(keys.relative_to(self._root))
+        booted_tree.write(self._root, name, "".join(f"{line}\n" for line in lines), mode=0o600)
         keys.parent.chmod(0o700)
+        for owned in (keys, keys.parent):
+            os.chown(owned, home.stat().st_uid, home.stat().st_gid)
 
     def _answers(self) -> bool:
         with contextlib.suppress(OSError), socket.create_connection((self.private_ip, 22), timeout=0.5) as connection:

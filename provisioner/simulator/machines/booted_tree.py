@@ -33,12 +33,16 @@ PACKAGES = (
     "systemd",
     "systemd-sysv",
 )
+HOMES = {"root": "root", "ecs-user": "home/ecs-user"}
+"""Where the users have their homes that an instance's keys can let in."""
+
 CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
 LOCAL_CERTIFICATES = "usr/local/share/ca-certificates"
 
 FILES = {
-    # As on the images of the cloud: root logs in with the instance's keys. Name, network and keys are put in place
-    # from outside before each boot, so cloud-init has the user data left, and the host keys at first boot.
+    # As on the images of the cloud: root logs in with the instance's keys, ecs-user where RunInstances says so. Name,
+    # network and keys are put in place from outside before each boot, so cloud-init has the user data left, and the
+    # host keys at first boot.
     "etc/cloud/cloud.cfg.d/99_simulator.cfg": "datasource_list: [NoCloud]\n"
     "disable_root: false\n"
     "users: []\n"
@@ -46,6 +50,7 @@ FILES = {
     "network: {config: disabled}\n"
     "apt: {preserve_sources_list: true}\n"
     "ssh_genkeytypes: [ed25519, ecdsa]\n",
+    "etc/sudoers.d/ecs-user": "ecs-user ALL=(ALL) NOPASSWD:ALL\n",
 }
 MASKED_UNITS = (
     "apt-daily.timer",  # they would take apt's lock at a moment of their own
@@ -110,6 +115,7 @@ def _make(tree: Path, settings: Mapping[str, str], certificates: str, lock: int)
             name = hashlib.sha256(body.encode()).hexdigest()[:16]
             write(tree, f"{LOCAL_CERTIFICATES}/host-{name}.crt", certificate + "\n")
     _run(*inside, "update-ca-certificates", lock=lock)
+    _run(*inside, "useradd", "--create-home", "--shell=/bin/bash", "ecs-user", lock=lock)
     _run(*inside, "systemctl", "enable", "systemd-networkd.service", lock=lock)
     _run(*inside, "systemctl", "mask", *MASKED_UNITS, lock=lock)
     _run(*inside, "apt-get", "clean", lock=lock)

@@ -42,10 +42,10 @@ class Hosting:
         """Begin to boot; user data runs at the first boot only."""
         machine = self._machines[instance.id]
         user_data = base64.b64decode(instance.user_data).decode("utf-8", "replace") if instance.fresh else ""
-        hostname = instance.hostname
+        hostname, user = instance.hostname, instance.login_user
 
         def work() -> None:
-            machine.start(user_data, public_keys, hostname)
+            machine.start(user_data, public_keys, hostname, user)
             self._up.add(instance.id)
 
         self._queue(instance.id, work)

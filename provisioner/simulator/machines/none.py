@@ -17,7 +17,7 @@ class NoMachine:
     def __init__(self, public_ip: str) -> None:
         self.public_ip = public_ip
 
-    def start(self, user_data: str, authorized_keys: Sequence[str], hostname: str) -> None:
+    def start(self, user_data: str, authorized_keys: Sequence[str], hostname: str, user: str = "root") -> None:
         """Nothing to boot."""
 
     def stop(self) -> None:

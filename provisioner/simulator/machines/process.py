@@ -53,7 +53,7 @@ class ProcessMachine:
         self._connections: set[asyncssh.SSHServerConnection] = set()
         self._user_data: subprocess.Popen[bytes] | None = None
 
-    def start(self, user_data: str, authorized_keys: Sequence[str], hostname: str) -> None:
+    def start(self, user_data: str, authorized_keys: Sequence[str], hostname: str, user: str = "root") -> None:
         """Let people in, and run the user data if it is a script."""
         for name in ("tmp", "etc/ssh"):
             (self._root / name).mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ class ProcessMachine:
         environment = self._environment()
         self._guard.listen(128)
         self._owner.begin()
-        self._acceptor = self._owner.run(self._listen(keys, host_key, environment))
+        self._acceptor = self._owner.run(self._listen(user, keys, host_key, environment))
         if user_data.startswith("#!"):
             self._run_user_data(user_data, environment)
 
@@ -114,11 +114,11 @@ class ProcessMachine:
         return ""
 
     async def _listen(
-        self, keys: list[asyncssh.SSHKey], host_key: asyncssh.SSHKey, environment: dict[str, str]
+        self, user: str, keys: list[asyncssh.SSHKey], host_key: asyncssh.SSHKey, environment: dict[str, str]
     ) -> asyncssh.SSHAcceptor:
         return await asyncssh.listen(
             sock=self._guard.dup(),
-            server_factory=lambda: Door(keys, self._connections),
+            server_factory=lambda: Door(user, keys, self._connections),
             server_host_keys=[host_key],
             process_factory=Sessions(self._root, environment),
             sftp_factory=lambda channel: Files(channel, self._root),

@@ -18,16 +18,18 @@ from typing import Any, cast
 
 import asyncssh
 
-USERS = ("root", "ecs-user")
 LAST_OUTPUT_S = 0.5
 CHUNK = 65536
 WRITING = asyncssh.FXF_WRITE | asyncssh.FXF_APPEND | asyncssh.FXF_CREAT | asyncssh.FXF_TRUNC
 
 
 class Door(asyncssh.SSHServer):
-    """One connection: lets in who holds the key, and forwards to loopback."""
+    """One connection: lets in the user who holds the key, and forwards to loopback."""
 
-    def __init__(self, keys: Sequence[asyncssh.SSHKey], connections: set[asyncssh.SSHServerConnection]) -> None:
+    def __init__(
+        self, user: str, keys: Sequence[asyncssh.SSHKey], connections: set[asyncssh.SSHServerConnection]
+    ) -> None:
+        self._user = user
         self._keys = [key.public_data for key in keys]
         self._connections = connections
         self._connection: asyncssh.SSHServerConnection | None = None
@@ -51,8 +53,8 @@ class Door(asyncssh.SSHServer):
         return True
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
-        """Only the instance's own key, for the users that images have."""
-        return username in USERS and key.public_data in self._keys
+        """Only the instance's own key, for the one user that it is for."""
+        return username == self._user and key.public_data in self._keys
 
     def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:  # noqa: ARG002
         """direct-tcpip, to this machine alone."""

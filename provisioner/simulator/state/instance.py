@@ -38,6 +38,7 @@ class Instance(Resource):
     spot_price_limit: float
     spot_interruption: str
     ram_role: str
+    login_user: str
     threads_per_core: int
     cores: int
     description: str = ""

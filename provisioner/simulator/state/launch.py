@@ -95,6 +95,7 @@ def _launch(call: Call, amount: int, least: int) -> list[Instance]:
         "spot_price_limit": spot_price_limit,
         "spot_interruption": spot_interruption,
         "ram_role": params.text("RamRoleName"),
+        "login_user": "ecs-user" if params.flag("ImageOptions.LoginAsNonRoot") else "root",
         "threads_per_core": params.number(
             "CpuOptions.ThreadsPerCore", kind.threads_per_core, least=1, most=kind.threads_per_core
         ),
