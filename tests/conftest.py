@@ -4,6 +4,7 @@ out of this machine."""
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from ipaddress import ip_address
 from pathlib import Path
@@ -15,6 +16,11 @@ LEFT_ALONE = "machine"
 """The tier that builds images and asks package indexes."""
 
 SETTINGS = ("PROVISIONER_ENDPOINT", "ALIBABA_CLOUD_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+
+
+def pytest_configure() -> None:
+    """Ctrl-C works here and in what is started, also where a shell began the tests in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

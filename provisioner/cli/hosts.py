@@ -157,10 +157,10 @@ def tunnel(
     name: Name,
     browse: Annotated[bool, typer.Option("--open", help="Open the master's page in a browser.")] = False,
 ) -> None:
-    """Bring Spark's pages (master, application, history) to local ports until Ctrl-C."""
-    from provisioner.cli.tunnels import PAGES, serve
+    """Bring Spark's pages (master, workers, application, history) to local ports until Ctrl-C."""
+    from provisioner.cli import tunnels
 
     with _looking(name) as deployment:
-        first = deployment.host_names[0]
-        address = deployment.address(first).private
-        serve(deployment.connection(first), [(title, address, port) for title, port in PAGES], browse=browse)
+        if deployment.spec.workload.engine == "local":
+            raise UsageError(f"{name} runs its training without Spark, so there are no pages", "see `provisioner logs`")
+        tunnels.serve(tunnels.pages(deployment), browse=browse)

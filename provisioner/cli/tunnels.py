@@ -6,24 +6,67 @@ import contextlib
 import socket
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from provisioner.deployment import Deployment
 from provisioner.errors import ProvisionerError
 from provisioner.ports import Connection
+from provisioner.step import Presence
+from provisioner.steps import plan
+from provisioner.steps.history import HistoryStep
+from provisioner.steps.spark import MASTER_PAGE_PORT, master_page
 
-PAGES = (("Spark master", 8080), ("Spark worker", 8081), ("running application", 4040), ("history", 18080))
+APPLICATION_PORT = 4040
+HISTORY_PORT = 18080
 
 
-def serve(connection: Connection, pages: Sequence[tuple[str, str, int]], *, browse: bool) -> None:
-    """Listen on a loopback port for each (title, address, port) seen from the host, until Ctrl-C."""
+@dataclass(frozen=True)
+class Page:
+    """A page of Spark's: where it is, seen from the host that the connection leads to."""
+
+    title: str
+    connection: Connection
+    address: str
+    port: int
+
+
+def pages(deployment: Deployment) -> list[Page]:
+    """The master's page, each worker's as the master knows them, the application's and the history server's.
+
+    The last is started where it does not run: after a training that failed its pages say what happened.
+    """
+    first = deployment.host_names[0]
+    history = next((step for _, step in plan(deployment).steps() if isinstance(step, HistoryStep)), None)
+    if history and history.check().presence is not Presence.PRESENT:
+        history.apply()
+    by_hostname = deployment.spec.spark.master == "hostname"  # then Spark listens on every address
+    address = {name: "127.0.0.1" if by_hostname else deployment.address(name).private for name in deployment.host_names}
+    hosts = {deployment.address(name).private: name for name in deployment.host_names}
+    hosts |= {deployment.facts(name).hostname: name for name in deployment.host_names}
+    found = [Page("Spark master", deployment.connection(first), address[first], MASTER_PAGE_PORT)]
+    for worker in (master_page(deployment) or {}).get("workers", []):
+        host = hosts.get(worker["host"])
+        if host and worker["state"] == "ALIVE":
+            port = int(worker["webuiaddress"].rpartition(":")[2])
+            found.append(Page(f"worker on {host}", deployment.connection(host), address[host], port))
+    found.append(Page("running application", deployment.connection(first), address[first], APPLICATION_PORT))
+    if history:
+        found.append(Page("history", deployment.connection(first), address[first], HISTORY_PORT))
+    return found
+
+
+def serve(pages: Sequence[Page], *, browse: bool) -> None:
+    """Listen on a loopback port for each page, until Ctrl-C."""
     listeners = []
-    for title, address, port in pages:
-        listener = _listen(port)
+    width = max(len(page.title) for page in pages)
+    for page in pages:
+        listener = _listen(page.port)
         listeners.append(listener)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        print(f"{title:20} {url}", flush=True)
-        threading.Thread(target=_accept, args=(listener, connection, address, port), daemon=True).start()
-        if browse and title == pages[0][0]:
+        print(f"{page.title:{width}} {url}", flush=True)
+        threading.Thread(target=_accept, args=(listener, page), daemon=True).start()
+        if browse and page is pages[0]:
             import webbrowser
 
             webbrowser.open(url)
@@ -43,19 +86,19 @@ def _listen(preferred: int) -> socket.socket:
     raise ProvisionerError("no local port is free")
 
 
-def _accept(listener: socket.socket, connection: Connection, address: str, port: int) -> None:
+def _accept(listener: socket.socket, page: Page) -> None:
     while True:
         try:
             client, _ = listener.accept()
         except OSError:
             return  # closed: the tunnel ends
-        threading.Thread(target=_carry, args=(client, connection, address, port), daemon=True).start()
+        threading.Thread(target=_carry, args=(client, page), daemon=True).start()
 
 
-def _carry(client: socket.socket, connection: Connection, address: str, port: int) -> None:
+def _carry(client: socket.socket, page: Page) -> None:
     """One browser connection; where nothing listens over there it is closed at once."""
     try:
-        remote = connection.dial(address, port)
+        remote = page.connection.dial(page.address, page.port)
     except (OSError, ProvisionerError):
         client.close()
         return

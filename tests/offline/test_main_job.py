@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
 import sys
 import time
+import urllib.request
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -101,6 +103,7 @@ def test_the_main_job(site: Site) -> None:
     assert (status["results"], status["cost"]["currency"]) == (2, "CNY")
 
     files_and_logs(site)
+    spark_pages(site)
     killed_worker(site, path)
     measured_again(site)
 
@@ -125,6 +128,35 @@ def files_and_logs(site: Site) -> None:
     assert secret in settings
     events = (site.folder / "state/provisioner/job/events.jsonl").read_text()
     assert secret not in events
+
+
+def spark_pages(site: Site) -> None:
+    """The master's, both workers' and the history server's, which is started where it does not run."""
+    fine(site.run("exec", "job", "--", "kill $(cat provisioner/job/history.pid)"))
+    process = site.start("tunnel", "job")
+    try:
+        assert process.stdout is not None
+        lines = list(iter(process.stdout.readline, "Ctrl-C ends it\n"))
+        pages = [tuple(line.rsplit(maxsplit=1)) for line in lines]
+        titles = ["Spark master", "worker on job-001", "worker on job-001", "running application", "history"]
+        assert [title for title, _ in pages] == titles
+        assert "Spark Master at spark://" in content(pages[0][1])
+        for _, url in pages[1:3]:
+            assert "Spark Worker at " in content(url)
+        site.until(lambda: "History Server" in content(pages[4][1]), process)
+    finally:
+        process.send_signal(signal.SIGINT)
+        code, _, _ = site.end(process)
+    assert code == 130
+
+
+def content(url: str) -> str:
+    """A page; "" where nothing answers."""
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:
+            return str(answer.read().decode())
+    except (OSError, http.client.HTTPException):
+        return ""
 
 
 def killed_worker(site: Site, path: Path) -> None:

@@ -304,7 +304,6 @@ def test_a_host_that_refuses_sessions_says_so(site: Site) -> None:
 
 def test_ctrl_c_ends_the_program_at_once_and_the_command_with_it(site: Site, server: SshServer) -> None:
     program = f"""
-import signal
 from pathlib import Path
 from provisioner.adapters.clock import SystemClock
 from provisioner.adapters.ssh import SshConnector
@@ -312,7 +311,6 @@ from provisioner.model import HostAddress
 connector = SshConnector(key=Path({str(site.key)!r}), known_hosts=Path({str(site.known_hosts)!r}), accept_new=False,
                          connect_timeout_s=20, clock=SystemClock(), progress=print)
 connection = connector.connect(HostAddress("h", "127.0.0.1", "", {server.port}), ready_timeout_s=20)
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 try:
     connection.run("echo $$ > pid; echo begun; exec sleep 300", on_line=lambda line: print(line, flush=True))
 except KeyboardInterrupt:
