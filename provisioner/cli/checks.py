@@ -78,10 +78,12 @@ def _packages() -> Check:
 
 
 def _docker() -> Check:
-    socket = Path("/var/run/docker.sock")
-    ok = socket.exists() and os.access(socket, os.W_OK)
-    found = str(socket) if ok else "no engine on this machine"
-    return Check("Docker engine", ok, found, "only `provisioner image build` on this machine needs one")
+    from provisioner.adapters.docker.dial import local_socket
+
+    path = Path(local_socket())
+    ok = path.is_socket() and os.access(path, os.W_OK)
+    found = str(path) if ok else f"none that this login may use at {path}"
+    return Check("Docker engine", ok, found, "only `provisioner image` and runtime: docker on this machine need one")
 
 
 def _bf16() -> Check:

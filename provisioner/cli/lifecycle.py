@@ -94,7 +94,7 @@ def up(
     from provisioner.steps.image import login_of
 
     spec = load(inventory)
-    if spec.runtime == "docker" and spec.image:
+    if spec.runtime == "docker" and spec.image and not wiring.has_images(spec):
         login_of(spec.image.registry_login)  # before anything is created that would wait for a password
     console = Console(as_json=as_json)
     if not yes:

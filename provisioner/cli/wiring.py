@@ -75,6 +75,8 @@ def _begin(store: FolderStore, spec: Spec) -> None:
             store.set(key, {})
         for key in ("hosts", "results", "vswitch_zones"):
             store.set(key, [])
+        for host in Deployment(spec).host_names:
+            store.set(f"image:{host}", None)
         for step in store.unresolved():
             store.abandon(step)  # its token would give back what has been removed
         store.set("removed_at", None)  # last: a run that is killed here begins the new life again
@@ -99,6 +101,18 @@ def saved_spec(name: str) -> Spec:
     if inventory is None:
         raise StateError(f"deployment {name} was never started")
     return Spec.model_validate(inventory)
+
+
+def has_images(spec: Spec) -> bool:
+    """Whether every host of a deployment that exists has been given its image: then no login is needed any more."""
+    from provisioner.adapters.store import FolderStore, list_deployments
+    from provisioner.steps.image import tag_of
+
+    if spec.image is None or spec.name not in list_deployments():
+        return False
+    store, tag = FolderStore.open(spec.name, create=False), tag_of(spec.image)
+    given = [store.get(f"image:{host}") for host in Deployment(spec).host_names]
+    return not store.get("removed_at") and all(each and each["tag"] == tag for each in given)
 
 
 def outside(spec: Spec, store: FolderStore, emit: Emit) -> Outside:

@@ -257,6 +257,22 @@ def test_a_deployments_secrets_do_not_show_in_its_hosts_logs(monkeypatch: pytest
     assert logs.path("a").read_text().endswith(" ******** ********\n")
 
 
+def test_a_registrys_password_is_not_asked_for_again_while_every_host_has_the_image() -> None:
+    text = STATIC.replace("runtime: host\n", "runtime: docker\nimage: {pull: x/y:1}\n")
+    spec = inventory.parse(text)
+    assert not wiring.has_images(spec)
+    store = deployed(text)
+    assert not wiring.has_images(spec)
+    store.set("image:a", {"tag": "x/y:1", "digest": "sha256:1"})
+    assert wiring.has_images(spec)
+    assert not wiring.has_images(inventory.parse(text.replace("x/y:1", "x/y:2")))
+    wiring.ended(store)
+    assert not wiring.has_images(spec)
+    with wiring.opened(spec, lambda event: None, create=True):  # a new life: of its hosts nothing is known
+        pass
+    assert not wiring.has_images(spec)
+
+
 # ------------------------------------------------------------------------------------------------ one at a time
 
 

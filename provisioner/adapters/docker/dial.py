@@ -41,11 +41,20 @@ def dial_remote(connection: Connection) -> Any:
     return sock
 
 
+def local_socket() -> str:
+    """Where this machine's engine listens: what DOCKER_HOST says, else where it is by default."""
+    return os.environ.get("DOCKER_HOST", "").removeprefix("unix://") or "/var/run/docker.sock"
+
+
 def dial_local() -> socket.socket:
-    """A socket to this machine's engine: $DOCKER_HOST where that is a unix socket, else /var/run/docker.sock."""
-    path = os.environ.get("DOCKER_HOST", "").removeprefix("unix://") or "/var/run/docker.sock"
+    """A socket to this machine's engine, at `local_socket`."""
+    path = local_socket()
     if "://" in path:
-        raise HostError(f"DOCKER_HOST={path} is no unix socket", "provider: local works with this machine's engine")
+        raise HostError(
+            f"DOCKER_HOST={path} is no unix socket",
+            "an engine on this machine is reached through its socket (DOCKER_HOST=unix:///PATH, or unset); one on "
+            "another machine is reached over SSH, as a host of an inventory",
+        )
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.connect(path)
