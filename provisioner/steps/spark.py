@@ -167,13 +167,15 @@ class SparkStep:
         return self.planned
 
     def stop(self, pid_file: str) -> None:
-        """End the processes whose ids the file holds, those that still are what they were."""
+        """End the processes whose ids the file holds, those that still are what they were.
+
+        One that was started this instant still has its script's command line, or for a moment none: hence two looks.
+        """
         self.deployment.shell(self._host).run(
-            f'f={shlex.quote(pid_file)}; [ -f "$f" ] || exit 0; for p in $(cat "$f"); do '
-            'grep -qs org.apache.spark.deploy "/proc/$p/cmdline" && kill "$p"; done; '
+            f'f={shlex.quote(pid_file)}; [ -f "$f" ] || exit 0; '
             'for i in $(seq 100); do n=0; for p in $(cat "$f"); do '
-            'grep -qs org.apache.spark.deploy "/proc/$p/cmdline" && n=1; done; [ $n = 0 ] && break; sleep 0.1; done; '
-            'rm -f "$f"',
+            'grep -qs -e org.apache.spark.deploy -e bin/start- "/proc/$p/cmdline" && kill "$p" && n=1; done; '
+            '[ $n = 0 ] && [ "$i" -gt 1 ] && break; sleep 0.1; done; rm -f "$f"',
             timeout_s=60,
         )
 
