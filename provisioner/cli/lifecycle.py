@@ -253,8 +253,11 @@ def run(
         "resume": resume or None,
     }
     changes = {key: value for key, value in changes.items() if value is not None}
+    kept = saved.workload.model_dump()
+    # The length is said in one of the two.
+    del kept["steps" if kept["epochs"] and not steps_ else "epochs"]
     try:
-        workload = WorkloadSpec.model_validate({**saved.workload.model_dump(), **changes})
+        workload = WorkloadSpec.model_validate({**kept, **changes})
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
