@@ -9,7 +9,7 @@ _CENTRAL_SHARE = 0.875  # 224 of 256
 
 
 def decode(encoded, size, training, crop=True):
-    """A normalised float32 [size, size, 3] image of JPEG bytes.
+    """A normalised float32 [size, size, 3] image of JPEG or PNG bytes.
 
     With ``crop``: a random part, possibly mirrored, to train, and the central part to evaluate. Without: the whole.
     """
@@ -28,9 +28,25 @@ def decode(encoded, size, training, crop=True):
 
 
 def _random_crop(encoded):
-    """8 to 100 % of the area, aspect 3:4 to 4:3; only that part is decoded."""
+    """8 to 100 % of the area, aspect 3:4 to 4:3; of a JPEG only that part is decoded.
+
+    ImageNet has a picture or two that are PNG whatever their names say, which `decode_jpeg` decodes as well.
+    """
+
+    def part():
+        return tf.image.decode_and_crop_jpeg(encoded, _random_window(tf.image.extract_jpeg_shape(encoded)), channels=3)
+
+    def part_of_whole():
+        image = tf.image.decode_jpeg(encoded, channels=3)
+        return tf.image.crop_to_bounding_box(image, *tf.unstack(_random_window(tf.shape(image))))
+
+    return tf.cond(tf.image.is_jpeg(encoded), part, part_of_whole)
+
+
+def _random_window(shape):
+    """``[top, left, height, width]``."""
     begin, extent, _ = tf.image.sample_distorted_bounding_box(
-        tf.image.extract_jpeg_shape(encoded),
+        shape,
         bounding_boxes=tf.zeros([1, 0, 4]),
         min_object_covered=0.1,
         aspect_ratio_range=[3.0 / 4, 4.0 / 3],
@@ -38,8 +54,7 @@ def _random_crop(encoded):
         max_attempts=10,
         use_image_if_no_bounding_boxes=True,
     )
-    window = tf.stack([begin[0], begin[1], extent[0], extent[1]])
-    return tf.image.decode_and_crop_jpeg(encoded, window, channels=3)
+    return tf.stack([begin[0], begin[1], extent[0], extent[1]])
 
 
 def _central_crop(encoded):

@@ -16,7 +16,7 @@ from workload.errors import UsageError
 SPLITS = ("train", "validation")
 SHUFFLE_BUFFER = 4096
 _FILES_AT_ONCE = 8
-_EXTENSIONS = (".jpg", ".jpeg")
+_EXTENSIONS = (".jpg", ".jpeg", ".png")
 
 
 def opened(path):
@@ -86,7 +86,7 @@ class Records(object):
 
 
 class Folder(object):
-    """``train/CLASS/*.jpg`` and ``validation/CLASS/*.jpg``; the labels are the sorted class names' numbers."""
+    """``train/CLASS/*.jpg`` and ``validation/CLASS/*.jpg``, or PNG; the labels are the sorted class names' numbers."""
 
     kind = "folder"
 

@@ -98,6 +98,16 @@ def test_training_crops_at_random_and_evaluation_in_the_middle():
     assert np.any(one != decoded(training=False, crop=False)[0])
 
 
+@pytest.mark.parametrize(("training", "crop"), [(True, True), (False, True), (True, False)])
+def test_a_png_is_as_good_as_a_jpeg_whatever_its_name_says(training, crop):
+    """ImageNet itself has one."""
+    pixels = np.full((64, 64, 3), 124, np.uint8)
+    encoded = tensorflow.io.encode_png(pixels).numpy()
+    with tf.Graph().as_default(), tf.Session() as session:
+        image = session.run(images.decode(tf.constant(encoded), 16, training, crop))
+    np.testing.assert_allclose(image, np.broadcast_to([0.0055, 0.126, 0.35], image.shape), atol=0.01)
+
+
 def test_pictures_are_normalised():
     encoded = tensorflow.io.encode_jpeg(np.full((32, 32, 3), 124, np.uint8)).numpy()
     with tf.Graph().as_default(), tf.Session() as session:
