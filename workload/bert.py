@@ -103,16 +103,17 @@ class Constants(object):
     Args:
         dtype: the compute type.
         values: ``{variable name: array}`` of a trained ``Variables`` model.
+        hold: makes a tensor of an array.
     """
 
-    def __init__(self, dtype, values):
-        self.dtype, self._values, self._made = dtype, values, {}
+    def __init__(self, dtype, values, hold):
+        self.dtype, self._values, self._hold, self._made = dtype, values, hold, {}
 
     def get(self, name, shape, initializer=None, dtype=None):  # noqa: ARG002 - as in Variables
         """The weight of that name."""
         if name not in self._made:
             array = self._values["%s/%s" % (SCOPE, name)]
-            self._made[name] = tf.constant(array.astype((dtype or self.dtype).as_numpy_dtype))
+            self._made[name] = self._hold(array.astype((dtype or self.dtype).as_numpy_dtype))
         return self._made[name]
 
     def table(self, name, shape, ids):

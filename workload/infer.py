@@ -1,4 +1,4 @@
-"""Inference: the model frozen to constants of the compute type, batch normalisation folded into the convolutions.
+"""Inference: the model frozen to weights of the compute type, batch normalisation folded into the convolutions.
 
 Workers do not talk to each other here; their throughputs add up.
 """
@@ -25,7 +25,7 @@ def run(config, emit, rank=0):
     emit("start", **session.start_fields(config, parameters))
     with tf.Graph().as_default() as graph:
         task = tasks.of(config)
-        layers = task.constants(weights)
+        layers = task.constants(weights, _held)
         batch = task.batch(rank, training=True)
         one = tasks.of(config._replace(batch_size=1, data=data.SYNTHETIC)).batch(rank, training=True)
         logits, single = (task.logits(inputs, layers) for inputs in (batch.inputs, one.inputs))
@@ -58,8 +58,23 @@ def export(config, weights):
     with tf.Graph().as_default(), tf.Session(config=session.settings(config)) as running:
         task = tasks.of(config)
         named, inputs = task.placeholders()
-        outputs = task.answers(task.logits(inputs, task.constants(weights)))
+        outputs = task.answers(task.logits(inputs, task.constants(weights, tf.constant)))
         tf.saved_model.simple_save(running, config.export_dir, named, outputs)
+
+
+def _held(array):
+    """A tensor that is kept in a variable.
+
+    A constant is part of the graph, of which TensorFlow makes a dozen copies: with BERT's weights 6 GB of them.
+    """
+
+    def initial():
+        found = tf.py_func(lambda: array, [], tf.as_dtype(array.dtype))
+        found.set_shape(array.shape)
+        return found
+
+    local = dict(trainable=False, use_resource=True, collections=[tf.GraphKeys.LOCAL_VARIABLES])
+    return tf.Variable(initial, dtype=tf.as_dtype(array.dtype), **local).read_value()
 
 
 def values(task, running):

@@ -153,10 +153,11 @@ class Folded(object):
 
     Args:
         values: ``{variable name: array}`` of a trained ``Variables`` model, names without ``:0``.
+        hold: makes a tensor of an array.
     """
 
-    def __init__(self, values):
-        self._values = values
+    def __init__(self, values, hold):
+        self._values, self._hold = values, hold
         self._constants = {}
 
     def conv(self, net, name, filters, size, stride, relu=True, shortcut=None):  # noqa: ARG002 - as in Variables
@@ -172,7 +173,7 @@ class Folded(object):
     def _constant(self, name, dtype, make):
         if name not in self._constants:
             arrays = make(lambda part: self._values["%s/%s/%s" % (SCOPE, name, part)])
-            self._constants[name] = [tf.constant(array.astype(dtype.as_numpy_dtype)) for array in arrays]
+            self._constants[name] = [self._hold(array.astype(dtype.as_numpy_dtype)) for array in arrays]
         return self._constants[name]
 
     @staticmethod

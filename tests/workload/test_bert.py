@@ -68,7 +68,8 @@ def test_bfloat16_is_within_its_rounding_of_float32_with_variables_and_with_cons
         narrow = bert.bert(inputs(), shape, bert.Variables(tf.bfloat16, reuse=True))
         session.run(tf.global_variables_initializer())
         values = session.run({variable.op.name: variable for variable in tf.global_variables()})
-        frozen = [bert.bert(inputs(), shape, bert.Constants(dtype, values)) for dtype in (tf.float32, tf.bfloat16)]
+        layers = [bert.Constants(dtype, values, tf.constant) for dtype in (tf.float32, tf.bfloat16)]
+        frozen = [bert.bert(inputs(), shape, one) for one in layers]
         expected, narrow, same, frozen = session.run([wide, narrow, *frozen])
     np.testing.assert_allclose(same, expected, atol=1e-5)
     scale = np.abs(expected).max()

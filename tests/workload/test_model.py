@@ -88,6 +88,6 @@ def test_folded_constants_compute_what_the_variables_do():
         session.run([variable.initializer for variable in variables], feeds)
         expected, values = session.run([logits, {variable.op.name: variable for variable in variables}])
         pictures = graph.get_tensor_by_name("Const:0")
-        folded = model.resnet(pictures, 10, tf.float32, model.Folded(values), "resnet14")
+        folded = model.resnet(pictures, 10, tf.float32, model.Folded(values, tf.constant), "resnet14")
         assert not [op for op in graph.get_operations() if "Norm" in op.type and op.name.startswith("Folded")]
         np.testing.assert_allclose(session.run(folded), expected, rtol=2e-3)

@@ -8,8 +8,9 @@ the batch size open):
     the training data: its length in steps (None if synthetic), and whether it fits the network (UsageError).
 ``batch(rank, training)``
     a worker's ``data.Batch``.
-``variables(training, reuse)``, ``constants(values)``
-    where the layers get their weights from: variables, or ``{variable name: array}``, for inference.
+``variables(training, reuse)``, ``constants(values, hold)``
+    where the layers get their weights from: variables, or for inference ``{variable name: array}``, of each of which
+    ``hold`` makes a tensor.
 ``logits(inputs, layers)``, ``loss(logits, labels)``, ``correct(logits, labels)``, ``answers(logits)``
     the network (float32 logits); the mean loss; ``[top-1, top-5, number]`` of a batch; named outputs to be served.
 ``update(step)``

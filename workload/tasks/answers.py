@@ -57,9 +57,9 @@ class Answers(object):
         """Trainable weights."""
         return bert.Variables(tf.as_dtype(self._config.dtype), reuse)
 
-    def constants(self, values):
+    def constants(self, values, hold):
         """Frozen weights."""
-        return bert.Constants(tf.as_dtype(self._config.dtype), values)
+        return bert.Constants(tf.as_dtype(self._config.dtype), values, hold)
 
     def logits(self, inputs, layers):
         """[N, length, 2]."""

@@ -35,9 +35,9 @@ class Pictures(object):
         """Trainable layers."""
         return model.Variables(training, reuse)
 
-    def constants(self, values):
+    def constants(self, values, hold):
         """Folded layers."""
-        return model.Folded(values)
+        return model.Folded(values, hold)
 
     def logits(self, inputs, layers):
         """[N, classes]."""
