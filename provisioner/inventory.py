@@ -203,6 +203,8 @@ def _workload_contradictions(spec: Spec) -> Iterator[tuple[Place, str]]:
         yield ("workload", "model"), f"tfpark trains ResNet only; {work.model} needs engine: spark or local"
     if work.optimizer and (work.optimizer == "adamw") != work.model.startswith("bert"):
         yield ("workload", "optimizer"), f"{work.model} is not trained with {work.optimizer}"
+    if work.label_smoothing and work.model.startswith("bert"):
+        yield ("workload", "label_smoothing"), f"{work.model} is trained without"
     if work.source and work.engine != "tfpark":
         yield ("workload", "source"), "the paper's sample runs on Analytics Zoo: engine: tfpark"
     name = (spec.image.pull or spec.image.build or "") if spec.image else ""

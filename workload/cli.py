@@ -48,7 +48,7 @@ def parser():
     add("--learning-rate", "peak (default: 0.1 for each 256 images of the global batch; BERT 5e-5)", type=float)
     add("--optimizer", "momentum SGD, plain (ResNet's default) or layer-wise; BERT: adamw", choices=OPTIMIZERS)
     add("--weight-decay", "decay of the kernels (default: L2 of 1e-4; BERT 0.01, decoupled)", type=float)
-    add("--label-smoothing", "share of each label given to all classes", type=float)
+    add("--label-smoothing", "share of each label given to all classes (default: 0.1; BERT knows none)", type=float)
     add("--seed", "seed of initial values, synthetic data and shuffling", type=int)
     add("--augment", "random crops and mirroring, or whole pictures", choices=("imagenet", "none"))
     add("--corrupt-limit", "pictures per worker that may fail to decode", type=int)
@@ -89,6 +89,8 @@ def _check_text(config):
         raise UsageError("--engine tfpark trains ResNet only; --model %s needs local or spark" % config.model)
     if config.optimizer not in (None, "adamw"):
         raise UsageError("--model %s is trained with adamw, not %s" % (config.model, config.optimizer))
+    if config.label_smoothing:
+        raise UsageError("--label-smoothing is ResNet's; --model %s is trained without" % config.model)
     if not 16 <= config.sequence_length <= 512:
         raise UsageError("--sequence-length %d is not from 16 to 512" % config.sequence_length)
 

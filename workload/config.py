@@ -28,7 +28,7 @@ class Config(NamedTuple):
     learning_rate: Optional[float] = None
     optimizer: Optional[str] = None
     weight_decay: Optional[float] = None
-    label_smoothing: float = 0.1
+    label_smoothing: Optional[float] = None
     seed: int = 1
     augment: str = "imagenet"
     corrupt_limit: int = 100
@@ -43,7 +43,7 @@ class Config(NamedTuple):
     def settled(self, steps_per_epoch):
         """With ``steps`` and ``warmup_steps`` as numbers: 20 steps unless told, 5 of them to warm up if they can be.
 
-        Optimizer and weight decay are the model's usual ones unless told.
+        Optimizer, weight decay and label smoothing are the model's usual ones unless told.
 
         Raises:
             UsageError: the warm-up leaves no step to time.
@@ -54,9 +54,14 @@ class Config(NamedTuple):
         warmup = min(5, steps - 1) if self.warmup_steps is None else self.warmup_steps
         if not 0 <= warmup < steps:
             raise UsageError("--warmup-steps %d leaves none of the %d steps to time" % (warmup, steps))
-        usual = ("adamw", 0.01) if self.model in TEXT_MODELS else ("momentum", 1e-4)
-        decay = usual[1] if self.weight_decay is None else self.weight_decay
-        return self._replace(steps=steps, warmup_steps=warmup, optimizer=self.optimizer or usual[0], weight_decay=decay)
+        text = self.model in TEXT_MODELS
+        usual = dict(
+            optimizer="adamw" if text else "momentum",
+            weight_decay=0.01 if text else 1e-4,
+            label_smoothing=0.0 if text else 0.1,
+        )
+        missing = {name: value for name, value in usual.items() if getattr(self, name) is None}
+        return self._replace(steps=steps, warmup_steps=warmup, **missing)
 
     @property
     def global_batch_size(self):

@@ -20,7 +20,6 @@ from workload.report import summary
 _FIRST_EXECUTOR_WITHIN_S = 90
 _NEXT_EXECUTOR_WITHIN_S = 15
 _SETTINGS = {
-    "spark.app.name": "workload",
     # The barrier needs all its slots at once: wait for the executors before the first job.
     "spark.scheduler.minRegisteredResourcesRatio": "1.0",
     "spark.scheduler.maxRegisteredResourcesWaitingTime": "30s",
@@ -71,6 +70,8 @@ def _context(config):
     conf = SparkConf()
     for key, value in _SETTINGS.items():
         conf.setIfMissing(key, value)
+    # Always: spark-submit would call every run by the name of the file that it starts.
+    conf.setAppName("%s %s %s" % (config.model, config.mode, config.dtype))
     if config.master:
         conf.setMaster(config.master)
     conf.setIfMissing("spark.master", "local[%d]" % (config.workers or 1))
