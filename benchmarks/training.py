@@ -28,6 +28,8 @@ ROOT = Path(__file__).parents[1]
 PEERS = ROOT / "benchmarks/peers"
 WORKERS = 2
 DTYPES = ("float32", "bfloat16")
+OURS = "provisioner, engine spark"
+ALONE = "provisioner, one worker alone"
 
 INVENTORY = """
 name: training
@@ -47,16 +49,17 @@ class Ours:
         self._options = options
         self._is_up = False
 
-    def leg(self, dtype: str) -> float:
+    def leg(self, dtype: str, workers: int = WORKERS) -> float:
         """Images a second."""
         if not self._is_up:
             self._inventory.write_text(INVENTORY.format(workers=WORKERS, dtypes=dtype, **vars(self._options)))
             self._run("up", str(self._inventory), "--yes")
             self._is_up = True
         else:
-            self._run("run", "training", "--dtype", dtype)
+            self._run("run", "training", "--dtype", dtype, "--workers", str(workers))
         results = json.loads(self._run("report", "training", "--format", "json"))["results"]
-        return float([result for result in results if result["dtype"] == dtype][-1]["images_per_second"])
+        wanted = [result for result in results if (result["dtype"], result["workers"]) == (dtype, workers)]
+        return float(wanted[-1]["images_per_second"])
 
     def close(self) -> None:
         """Stop Spark, remove what it made."""
@@ -146,7 +149,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         ours = Ours(Path(folder), options)
         runners: dict[str, Callable[[str], float]] = {
-            "provisioner, engine spark": ours.leg,
+            OURS: ours.leg,
+            ALONE: lambda dtype: ours.leg(dtype, workers=1),
             "PyTorch DDP, eager": torch_leg(options),
             "PyTorch DDP, torch.compile": torch_leg(options, "--compile"),
             "Keras 3, one process, no all-reduce": keras_leg(options),
@@ -162,6 +166,9 @@ def main() -> None:
             ours.close()
     print(f"\n{WORKERS} workers, batch size {options.batch_size} each, medians of {options.rounds} rounds:\n")
     print(table(rates))
+    for dtype in DTYPES:
+        two, one = (statistics.median(rates[name][dtype]) for name in (OURS, ALONE))
+        print(f"\n{dtype}: {WORKERS} workers are {two / one / WORKERS:.0%} of {WORKERS} times one")
 
 
 if __name__ == "__main__":
