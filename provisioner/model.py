@@ -240,8 +240,9 @@ class WorkloadSpec(_Spec):
 
     `epochs` trains so many times through the data instead of `steps`. `workers` takes fewer than all of the cluster's,
     to see how throughput grows with them. `model_dir` and `export_dir` are folders on the first host, or in its
-    container: each type has one of its own in them, for checkpoints and TensorBoard's events, and for a SavedModel;
-    `resume` goes on from the checkpoints. What else is None is the workload's own default.
+    container: each model and type has one of its own in them (`resnet50-bfloat16`), for checkpoints and TensorBoard's
+    events, and for a SavedModel; `resume` goes on from the checkpoints. What else is None is the workload's own
+    default.
     """
 
     engine: Literal["spark", "tfpark", "local"] = "spark"

@@ -191,7 +191,7 @@ class TrainStep:
                 words += [f"--{name.replace('_', '-')}", str(value)]
         for name in ("model_dir", "export_dir"):
             if folder := getattr(work, name):
-                words += [f"--{name.replace('_', '-')}", f"{folder.rstrip('/')}/{self.dtype}"]
+                words += [f"--{name.replace('_', '-')}", f"{folder.rstrip('/')}/{work.model}-{self.dtype}"]
         words += ["--evaluate"] if work.evaluate else []
         words += ["--resume"] if work.resume else []
         return " ".join(shlex.quote(word) for word in words)

@@ -178,6 +178,35 @@ def measured_again(site: Site) -> None:
     assert [(each["dtype"], each["steps"]) for each in results] == [("float32", 3), ("bfloat16", 3), ("bfloat16", 2)]
 
 
+def test_training_to_accuracy_leaves_its_curve_a_model_and_what_tensorboard_reads(site: Site) -> None:
+    """Two epochs over real pictures on two workers; the best checkpoint and the SavedModel stay on the host."""
+    pictures = pytest.importorskip("tests.workload.pictures")
+    pytest.importorskip("sklearn")
+    pictures.write_digits(site.folder / "digits")
+    path = inventory(site, dtypes="bfloat16")
+    path.write_text(
+        path.read_text().partition("workload:")[0]
+        + f"workload: {{engine: spark, model: resnet14, classes: 10, image_size: 32, augment: none, batch_size: 16, "
+        f"warmup_steps: 1, epochs: 2, evaluate: true, learning_rate: 0.1, data: {site.folder / 'digits'}, "
+        f"model_dir: {site.folder / 'models'}, export_dir: {site.folder / 'saved'}, dtypes: [bfloat16]}}\n"
+    )
+    done = fine(site.run("up", path, "--yes", timeout=LONG_S))
+    assert "599 images evaluated after epoch 2: top-1 " in done.out
+    (result,) = fine(site.run("report", "job", "--format", "json")).json["results"]
+    assert [each["epoch"] for each in result["evaluations"]] == [1, 2]
+    assert result["evaluations"][-1]["top_1"] > 0.5
+    kept = site.folder / "models/resnet14-bfloat16"
+    assert list(kept.glob("events.out.tfevents.*"))
+    assert (kept / "best/checkpoint").exists()
+    assert (site.folder / "saved/resnet14-bfloat16/saved_model.pb").exists()
+    # Another model and another type do not meet these checkpoints; this one does, and says so.
+    refused = site.run("run", "job", timeout=LONG_S)
+    assert refused.code != 0
+    assert "already holds a checkpoint; add --resume" in refused.err
+    fine(site.run("run", "job", "--model", "resnet50", "--data", "synthetic", "--steps", "2", timeout=LONG_S))
+    fine(site.run("down", "job", "--yes"))
+
+
 def test_two_instances_are_one_cluster_and_rm_removes_it(site: Site) -> None:
     """The master on the first, a worker on each, one all-reduce over both; then nothing is left."""
     path = inventory(site, workers=1, dtypes="bfloat16", cloud=", count: 2")

@@ -114,8 +114,8 @@ def test_settings_of_the_submission_are_quoted(tmp_path: Path) -> None:
         ),
         (
             {"model_dir": "/models/", "export_dir": "/saved", "resume": True},
-            "--data synthetic --batch-size 32 --steps 20 --warmup-steps 5 --workers 4 --model-dir /models/float32 "
-            "--export-dir /saved/float32 --resume",
+            "--data synthetic --batch-size 32 --steps 20 --warmup-steps 5 --workers 4 --model-dir "
+            "/models/resnet50-float32 --export-dir /saved/resnet50-float32 --resume",
         ),
         (
             {"augment": "none", "classes": 10, "image_size": 32, "optimizer": "lars", "learning_rate": 0.5}
