@@ -278,7 +278,11 @@ class HostLogs(Protocol):
 
 @dataclass(frozen=True)
 class ContainerRequest:
-    """How a container is started. `volumes` maps paths on the host to paths inside."""
+    """How a container is started.
+
+    `volumes` maps paths on the host to paths inside; `health` is a shell command that the engine runs inside every
+    minute, whose status tells whether all is well there.
+    """
 
     name: str
     image: str
@@ -287,13 +291,15 @@ class ContainerRequest:
     volumes: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     shm_size_mib: int = 0
+    health: str = ""
 
 
 @dataclass(frozen=True)
 class ContainerState:
     """A container as the engine shows it. `image_id` is a digest; `status` is created, running, exited, …
 
-    `since` is when it came to that status (ISO 8601, UTC, seconds), "" where the engine does not say.
+    `since` is when it came to that status (ISO 8601, UTC, seconds), "" where the engine does not say. `health` is
+    starting, healthy or unhealthy, "" without a check.
     """
 
     name: str
@@ -302,6 +308,7 @@ class ContainerState:
     status: str
     privileged: bool
     since: str = ""
+    health: str = ""
 
 
 class Engine(Protocol):

@@ -18,8 +18,9 @@ PATIENCE_S = 10.0
 def look(found: dict[str, Any]) -> None:
     """Add to each running host of `wiring.status`'s answer what runs on it, under `inside`.
 
-    That is `{"engine", "container": {"name", "image", "status", "since"} | None, "workers"}`, the first two with Docker
-    only and the last with Spark only, or `{"problem"}` where the host could not be asked. Hosts are asked side by side.
+    That is `{"engine", "container": {"name", "image", "status", "health", "since"} | None, "workers"}`, the first two
+    with Docker only and the last with Spark only, or `{"problem"}` where the host could not be asked. Hosts are asked
+    side by side.
     """
     from provisioner.adapters.store import FolderStore
     from provisioner.cli import wiring
@@ -49,7 +50,7 @@ def _inside(deployment: Deployment, host: str) -> dict[str, Any]:
             engine = deployment.engine(host)
             found["engine"] = engine.ping()
             container = engine.container(deployment.container) if found["engine"] else None
-            shown = ("name", "image", "status", "since")
+            shown = ("name", "image", "status", "health", "since")
             found["container"] = {key: getattr(container, key) for key in shown} if container else None
         if deployment.spec.workload.engine != "local":
             page = master_page(deployment) or {}
@@ -73,10 +74,13 @@ def words(inside: Mapping[str, Any] | None) -> str:
     if "engine" in inside:
         said.append(f"Docker {inside['engine']}" if inside["engine"] else "no Docker engine")
         container = inside["container"]
-        since = f" since {container['since']}" if container and container["since"] else ""
-        said.append(
-            f"{container['name']} {container['status']}{since} ({container['image']})" if container else "no container"
-        )
+        said.append(_container_words(container) if container else "no container")
     if "workers" in inside:
         said.append(counted(inside["workers"], "Spark worker") + " alive")
     return "; ".join(said) or "-"
+
+
+def _container_words(container: Mapping[str, Any]) -> str:
+    since = f" since {container['since']}" if container["since"] else ""
+    unhealthy = ", unhealthy: a Spark process has ended" if container["health"] == "unhealthy" else ""
+    return f"{container['name']} {container['status']}{since}{unhealthy} ({container['image']})"

@@ -14,6 +14,7 @@ from provisioner.model import ImageSpec, RegistryLoginSpec, Secret
 from provisioner.ports import ContainerRequest, ContainerState, Engine, OnLine
 from provisioner.render import data_folder
 from provisioner.step import ABSENT, Description, Finding, Presence
+from provisioner.steps.host import work_folder
 
 NEEDS_GIB = {"spark": 6.0, "zoo-release": 6.0, "zoo-nightly": 60.0}
 """Free space that a bundled build takes at its height: layers, and what a step unpacks."""
@@ -129,10 +130,13 @@ class ContainerStep(_ImageUser):
             privileged=image.privileged,
             capabilities=() if image.privileged else ("SYS_NICE",),
             volumes=image.volumes,
+            # Spark's processes note their ids in these files; one that is noted and gone has crashed.
+            health=f"for p in $(cat {work_folder(self.deployment, self._host)}/*.pid 2>/dev/null); do "
+            "[ -d /proc/$p ] || exit 1; done",
         )
 
     def describe(self) -> Description:
-        """The paper's step 2.4."""
+        """The paper's step 2.4; the engine also gets a restart policy and a health check."""
         request = self.request()
         words = ["docker", "run", "-itd", "--name", request.name, "--net=host"]
         words += ["--privileged"] if request.privileged else ["--cap-add", *request.capabilities]

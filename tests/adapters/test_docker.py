@@ -694,6 +694,7 @@ def test_container_is_started_as_the_paper_does(engine: DockerEngine, fake: Fake
     assert (asked["OpenStdin"], asked["Tty"], asked["AttachStdout"]) == (True, True, False)
     assert asked["HostConfig"]["NetworkMode"] == "host"
     assert asked["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
+    assert asked.get("Healthcheck") is None
 
 
 def test_container_gets_capabilities_volumes_and_shared_memory(engine: DockerEngine, fake: FakeEngine) -> None:
@@ -705,6 +706,7 @@ def test_container_gets_capabilities_volumes_and_shared_memory(engine: DockerEng
             volumes={"/data/ILSVRC2012": "/opt/ILSVRC2012"},
             environment={"KMP_BLOCKTIME": "0"},
             shm_size_mib=512,
+            health="true",
         )
     )
     asked = json.loads(fake.called("POST /containers/create")[0][2])
@@ -713,6 +715,8 @@ def test_container_gets_capabilities_volumes_and_shared_memory(engine: DockerEng
     assert (host["CapAdd"], host.get("Privileged", False)) == (["SYS_NICE"], False)
     assert host["Binds"] == ["/data/ILSVRC2012:/opt/ILSVRC2012"]
     assert host["ShmSize"] == 512 * 1024 * 1024
+    assert asked["Healthcheck"]["Test"] == ["CMD-SHELL", "true"]
+    assert asked["Healthcheck"]["Interval"] == 60 * 10**9
 
 
 def test_start_replaces_our_own_container(engine: DockerEngine, fake: FakeEngine) -> None:

@@ -8,7 +8,13 @@ import pytest
 
 from provisioner.cli.inside import words
 
-CONTAINER = {"name": "provisioner", "image": "spark:1", "status": "running", "since": "2026-11-24T03:40:31Z"}
+CONTAINER = {
+    "name": "provisioner",
+    "image": "spark:1",
+    "status": "running",
+    "health": "healthy",
+    "since": "2026-11-24T03:40:31Z",
+}
 
 
 @pytest.mark.parametrize(
@@ -24,6 +30,11 @@ CONTAINER = {"name": "provisioner", "image": "spark:1", "status": "running", "si
         (
             {"engine": "26.1.5", "container": {**CONTAINER, "since": ""}},
             "Docker 26.1.5; provisioner running (spark:1)",
+        ),
+        (
+            {"engine": "26.1.5", "container": {**CONTAINER, "health": "unhealthy"}, "workers": 0},
+            "Docker 26.1.5; provisioner running since 2026-11-24T03:40:31Z, unhealthy: a Spark process has ended "
+            "(spark:1); 0 Spark workers alive",
         ),
         ({"workers": 8}, "8 Spark workers alive"),
         ({}, "-"),

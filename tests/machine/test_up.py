@@ -66,6 +66,7 @@ def test_up_with_docker(provisioner: Provisioner, inventory: Path, tmp_path: Pat
     for host in json.loads(provisioner("status", "booted", "--json").stdout)["hosts"]:
         assert host["inside"]["engine"]
         assert host["inside"]["container"]["status"] == "running"
+        assert host["inside"]["container"]["health"] in ("starting", "healthy")
         assert host["inside"]["workers"] == 1
 
     # The history server knows both applications once they have ended.

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -287,11 +291,27 @@ def test_container_is_started_once_and_kept() -> None:
     stage.image.apply()
     assert stage.container.check() == ABSENT
     stage.container.apply()
-    assert stage.engine.asked[-1] == (
-        "start",
-        ContainerRequest("provisioner", "team/image:1", capabilities=("SYS_NICE",), volumes={"/data": "/data"}),
-    )
+    asked, request = stage.engine.asked[-1]
+    wanted = ContainerRequest("provisioner", "team/image:1", capabilities=("SYS_NICE",), volumes={"/data": "/data"})
+    assert (asked, replace(request, health="")) == ("start", wanted)
     assert stage.container.check().presence is Presence.PRESENT
+
+
+def test_a_container_is_healthy_while_what_spark_noted_runs(tmp_path: Path) -> None:
+    command = Stage(pull="team/image:1").container.request().health
+    assert "/opt/work/provisioner/*.pid" in command
+    here = command.replace("/opt/work/provisioner", shlex.quote(str(tmp_path)))
+
+    def status() -> int:
+        return subprocess.run(["/bin/sh", "-c", here], check=False).returncode
+
+    assert status() == 0, "nothing was started yet"
+    (tmp_path / "master.pid").write_text(f"{os.getpid()}\n")
+    assert status() == 0
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    (tmp_path / "workers.pid").write_text(f"{os.getpid()}\n{gone.pid}\n")
+    assert status() == 1
 
 
 @pytest.mark.parametrize(

@@ -205,6 +205,7 @@ class DockerEngine:
             status=found["State"]["Status"],
             privileged=bool(found["HostConfig"]["Privileged"]),
             since=_since(found),
+            health=(found["State"].get("Health") or {}).get("Status", ""),
         )
 
     def start(self, request: ContainerRequest) -> None:
@@ -230,6 +231,7 @@ class DockerEngine:
                 detach=True,
                 environment=dict(request.environment),
                 labels={LABEL: "container"},
+                healthcheck=_healthcheck(request.health),
                 host_config=client.create_host_config(
                     network_mode="host",
                     privileged=request.privileged,
@@ -335,6 +337,13 @@ def _since(found: Mapping[str, Any]) -> str:
     else:
         at = state.get("FinishedAt" if state["Status"] in ("exited", "dead") else "StartedAt", "")
     return "" if not at or at.startswith("0001-") else f"{at[:19]}Z"
+
+
+def _healthcheck(command: str) -> dict[str, Any] | None:
+    """As the API wants it, times in nanoseconds. Seldom, since each look costs the training some milliseconds."""
+    if not command:
+        return None
+    return {"test": ["CMD-SHELL", command], "interval": 60 * 10**9, "timeout": 10 * 10**9, "retries": 2}
 
 
 def _is_ours(found: Mapping[str, Any]) -> bool:
