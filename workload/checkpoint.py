@@ -39,13 +39,19 @@ def enough_left(config, first):
 class Keeper(object):
     """Writes the default graph's variables to the folder; does nothing without one.
 
-    The three newest checkpoints stay, and in ``best/`` the one with the highest score.
+    The three newest checkpoints stay, and in ``best/`` the one with the highest score, which lies beside it for the run
+    that resumes this one.
     """
 
     def __init__(self, folder):
         self._folder = folder
         self._newest, self._best = tf.train.Saver(max_to_keep=3), tf.train.Saver(max_to_keep=1)
+        self._best_folder = os.path.join(folder or "", "best")
+        self._score_file = os.path.join(self._best_folder, "score")
         self._best_score = -1.0
+        if folder and tf.gfile.Exists(self._score_file):
+            with tf.gfile.Open(self._score_file) as file:
+                self._best_score = float(file.read())
 
     def restore(self, session, path):
         """Load that checkpoint."""
@@ -61,6 +67,7 @@ class Keeper(object):
         """Write the best checkpoint anew when this score is higher than any before."""
         if self._folder and score > self._best_score:
             self._best_score = score
-            folder = os.path.join(self._folder, "best")
-            tf.gfile.MakeDirs(folder)
-            self._best.save(session, os.path.join(folder, _NAME), step)
+            tf.gfile.MakeDirs(self._best_folder)
+            self._best.save(session, os.path.join(self._best_folder, _NAME), step)
+            with tf.gfile.Open(self._score_file, "w") as file:
+                file.write("%r\n" % score)

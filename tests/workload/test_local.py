@@ -94,3 +94,19 @@ def test_tensorboard_events_and_the_best_checkpoint_are_written(workload, tmp_pa
     assert 0 <= evaluation["top_1"] <= evaluation["top_5"] <= 1
     assert list(folder.glob("events.out.tfevents.*"))
     assert (folder / "best" / "checkpoint").exists()
+
+
+def test_a_resumed_run_does_not_replace_the_best_checkpoint_by_a_worse_one(tmp_path):
+    import tensorflow.compat.v1 as tf
+
+    from workload import checkpoint
+
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.get_variable("weight", [])
+        session.run(tf.global_variables_initializer())
+        checkpoint.Keeper(str(tmp_path)).offer(session, 1, 0.75)
+        resumed = checkpoint.Keeper(str(tmp_path))
+        resumed.offer(session, 2, 0.5)
+        assert (tmp_path / "best/model.ckpt-1.index").exists()
+        resumed.offer(session, 3, 0.8)
+        assert tf.train.latest_checkpoint(str(tmp_path / "best")).endswith("model.ckpt-3")
