@@ -69,5 +69,7 @@ class Keeper(object):
             self._best_score = score
             tf.gfile.MakeDirs(self._best_folder)
             self._best.save(session, os.path.join(self._best_folder, _NAME), step)
-            with tf.gfile.Open(self._score_file, "w") as file:
+            # Whole or not at all: a run that is killed here can be resumed.
+            with tf.gfile.Open(self._score_file + ".new", "w") as file:
                 file.write("%r\n" % score)
+            tf.gfile.Rename(self._score_file + ".new", self._score_file, overwrite=True)

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import stat
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -446,6 +447,18 @@ def test_undo_ends_them_and_nobody_else(workers: Workers) -> None:
     until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
     assert not workers.pid_file.exists()
     workers.step.undo()
+
+
+def test_undo_ends_one_that_is_still_its_script(workers: Workers, tmp_path: Path) -> None:
+    """As between the script's fork and Java's start."""
+    script = tmp_path / "bin/start-workers.sh"
+    script.parent.mkdir()
+    script.write_text("read -r _\n")
+    with subprocess.Popen(["bash", script], stdin=subprocess.PIPE) as process:
+        until(lambda: b"start-workers.sh" in Path(f"/proc/{process.pid}/cmdline").read_bytes())
+        workers.pid_file.write_text(f"{process.pid}\n")
+        workers.step.undo()
+        assert process.wait(30) == -signal.SIGTERM
 
 
 def test_the_papers_count_is_of_our_own_processes(tmp_path: Path) -> None:

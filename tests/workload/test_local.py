@@ -110,3 +110,18 @@ def test_a_resumed_run_does_not_replace_the_best_checkpoint_by_a_worse_one(tmp_p
         assert (tmp_path / "best/model.ckpt-1.index").exists()
         resumed.offer(session, 3, 0.8)
         assert tf.train.latest_checkpoint(str(tmp_path / "best")).endswith("model.ckpt-3")
+
+
+def test_weights_of_inference_are_not_part_of_the_graph():
+    """Of which TensorFlow makes a dozen copies."""
+    import numpy as np
+    import tensorflow.compat.v1 as tf
+
+    from workload import infer
+
+    weights = np.arange(1 << 16, dtype=np.float32)
+    with tf.Graph().as_default() as graph, tf.Session() as session:
+        held = infer._held(weights)
+        session.run(tf.local_variables_initializer())
+        np.testing.assert_array_equal(session.run(held), weights)
+        assert graph.as_graph_def().ByteSize() < weights.nbytes / 10
