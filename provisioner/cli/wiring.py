@@ -87,9 +87,11 @@ def ended(store: FolderStore) -> None:
     """Note that everything is removed. Measurements stay; keys and secrets go."""
     import shutil
 
+    from provisioner.adapters.ssh import own_key
+
     store.set("removed_at", datetime.now(timezone.utc).isoformat(timespec="seconds"))
-    for name in ("id_ed25519", "known_hosts"):
-        (store.folder / name).unlink(missing_ok=True)
+    for path in (own_key(store.folder), store.known_hosts):
+        path.unlink(missing_ok=True)
     shutil.rmtree(store.folder / "secrets", ignore_errors=True)
 
 
@@ -293,9 +295,9 @@ def status(name: str, now: datetime) -> dict[str, Any]:
 
 def _public_key(store: FolderStore) -> str:
     """The public half of the deployment's own key, which is generated at the first question."""
-    from provisioner.adapters.ssh import generate_key
+    from provisioner.adapters.ssh import generate_key, own_key
 
-    path = store.folder / "id_ed25519"
+    path = own_key(store.folder)
     known = store.get("public_key")
     if not known or not path.exists():
         known = generate_key(path, f"provisioner-{store.folder.name}")
@@ -305,9 +307,11 @@ def _public_key(store: FolderStore) -> str:
 
 def key_file(spec: Spec, store: FolderStore) -> Path | None:
     """The private key to log in with: the inventory's, else the deployment's own; None for the agent's."""
+    from provisioner.adapters.ssh import own_key
+
     if spec.ssh.key_file:
         return Path(spec.ssh.key_file).expanduser()
-    return store.folder / "id_ed25519" if spec.creates_instances and not spec.cloud.key_pair else None
+    return own_key(store.folder) if spec.creates_instances and not spec.cloud.key_pair else None
 
 
 def _local_home(folder: Path) -> Path:

@@ -276,7 +276,7 @@ class KeyPairStep(_CloudStep):
 
     def describe(self) -> Description:
         """One key pair."""
-        return self._describe("Import a generated SSH key pair (ed25519)", algorithm="ed25519")
+        return self._describe("Import a generated SSH key pair (RSA)", algorithm="rsa")
 
     def apply(self) -> None:
         """ImportKeyPair, which has no ClientToken: its name holds the run id, and the same name and key is the same."""

@@ -305,7 +305,7 @@ def test_one_may_look_while_another_works() -> None:
 
 def test_down_of_a_machine_that_is_not_ours_leaves_results_and_nothing_else() -> None:
     store = deployed(results=BOTH)
-    store.write("id_ed25519", "key")
+    store.write("id_rsa", "key")
     secret = store.secret("spark").reveal()
     work = store.folder / "host/provisioner/mine"
     work.mkdir(parents=True)
@@ -313,7 +313,7 @@ def test_down_of_a_machine_that_is_not_ours_leaves_results_and_nothing_else() ->
     assert (done.code, done.err) == (0, "")
     assert "Stopped Spark and removed its folder on localhost." in done.out
     assert not work.parent.exists()
-    assert not (store.folder / "id_ed25519").exists()
+    assert not (store.folder / "id_rsa").exists()
     assert all(secret not in path.read_text() for path in store.folder.rglob("*") if path.is_file())
     assert provisioner("report", "mine").code == 0
     assert provisioner("down", "mine", "--yes").code == 0

@@ -236,11 +236,23 @@ def test_events_are_on_the_disk(site: Site) -> None:
     )
 
 
+def test_a_deployment_of_before_with_its_ed25519_key(site: Site) -> None:
+    """Keys were Ed25519 under another name: such a deployment is still reached, and its key goes with it."""
+    site.up(site.inventory())
+    folder = site.folder / "state/provisioner/demo"
+    key = folder / "id_ed25519"
+    (folder / "id_rsa").rename(key)
+    assert site.run("exec", "demo", "--", "echo", "reached").out == "reached\n"
+    assert site.up(site.inventory())["changed"] == 0
+    site.run("down", "demo", "--yes")
+    assert not key.exists()
+
+
 def test_a_folder_without_traces_of_a_secret(site: Site, make_site: Callable[..., Site]) -> None:
     """The key is the owner's alone while it lives, and goes with the deployment."""
     site.up(site.inventory())
     folder = site.folder / "state/provisioner/demo"
-    key = folder / "id_ed25519"
+    key = folder / "id_rsa"
     assert key.stat().st_mode & 0o777 == 0o600
     assert folder.stat().st_mode & 0o777 == 0o700
     site.run("down", "demo", "--yes")

@@ -29,7 +29,10 @@ OWN = {"provisioner:name": "demo"}
 TYPE = "ecs.hfc7.large"
 FAMILY = "acs:alibaba_cloud_linux_3_2104_lts_x64"
 ZONE = "cn-hangzhou-i"
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKb8nR1mA4m0d1y1G9mO0r3mPZ1q0b0mJ0s1mXwXq2aB demo"
+KEY = (
+    "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBBSR2SHxC6a5YquJXooZSgM4mF6r"
+    "vFvGmt8gbHKBgFcUFd+zkX7w2CZ0OPwJ1nyXoBfGxLg9RQq+eB1GdVC6H90= demo"
+)
 SSH = IngressRule("tcp", "22/22", "203.0.113.7/32", "SSH from here")
 
 
@@ -231,7 +234,7 @@ def test_a_key_pair_with_another_key_is_refused(desk: Desk) -> None:
     assert desk.cloud.import_key_pair("demo", KEY, TAGS) == "demo"
     assert desk.cloud.import_key_pair("demo", KEY.replace(" demo", " another comment"), TAGS) == "demo"
     with pytest.raises(CloudRefusedError, match="another key"):
-        desk.cloud.import_key_pair("demo", KEY.replace("Kb8n", "Kb8m"), TAGS)
+        desk.cloud.import_key_pair("demo", KEY.replace("BSR2", "BSR3"), TAGS)
 
 
 # ------------------------------------------------------------------------------------------------ refusals

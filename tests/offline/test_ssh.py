@@ -545,10 +545,11 @@ def test_twenty_hosts_at_once(site: Site) -> None:
 def test_a_generated_key_is_for_its_owner_alone_and_stays(tmp_path: Path) -> None:
     path = tmp_path / "new" / "id"
     line = generate_key(path, "provisioner-demo")
-    assert re.fullmatch(r"ssh-ed25519 AAAA\S+ provisioner-demo", line)
+    assert re.fullmatch(r"ssh-rsa AAAA\S+ provisioner-demo", line)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert asyncssh.read_private_key(path).export_public_key().decode().split()[1] == line.split()[1]
     assert generate_key(path, "provisioner-demo") == line
+    assert asyncssh.read_private_key(path).pyca_key.key_size == 3072
 
 
 def test_a_key_file_that_is_none_is_named(site: Site) -> None:

@@ -16,7 +16,7 @@ from tests.support.cloud import FakeCloud, Fuse
 from tests.support.hosts import FakeConnector, FakeHost
 
 CALLER = "203.0.113.7/32"
-PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl demo"
+PUBLIC_KEY = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQC7 demo"
 
 
 def spec(text: str = "", **sections: Any) -> Spec:

@@ -11,6 +11,6 @@ terminal    an interactive session
 
 from provisioner.adapters.ssh.connection import SshConnection
 from provisioner.adapters.ssh.connector import SshConnector
-from provisioner.adapters.ssh.keys import generate_key
+from provisioner.adapters.ssh.keys import generate_key, own_key
 
-__all__ = ["SshConnection", "SshConnector", "generate_key"]
+__all__ = ["SshConnection", "SshConnector", "generate_key", "own_key"]

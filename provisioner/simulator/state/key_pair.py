@@ -12,6 +12,8 @@ from provisioner.simulator.actions import Answer, Call, action, matches
 from provisioner.simulator.errors import ApiError
 from provisioner.simulator.state.resource import Resource, new_id, second, tag_list
 
+_KEY_TYPES = ("ssh-rsa", "ssh-dss", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521")
+
 
 @dataclass
 class KeyPair(Resource):
@@ -102,6 +104,7 @@ def _free_name(call: Call) -> str:
 
 
 def _check_public_key(body: str) -> None:
+    """An OpenSSH line of a documented kind: ImportKeyPair lists rsa, dsa and ecdsa; Ed25519 is in no edition."""
     parts = body.split()
     try:
         blob = base64.b64decode(parts[1], validate=True)
@@ -109,7 +112,7 @@ def _check_public_key(body: str) -> None:
         named = blob[4 : 4 + length].decode()
     except (IndexError, ValueError, binascii.Error):
         raise ApiError("InvalidPublicKeyBody.Malformed") from None
-    if named != parts[0]:
+    if named != parts[0] or named not in _KEY_TYPES:
         raise ApiError("InvalidPublicKeyBody.Malformed")
 
 
