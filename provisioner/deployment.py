@@ -14,10 +14,14 @@ from typing import Any, TypeVar
 
 from provisioner import catalog
 from provisioner.errors import DriftError, StateError
-from provisioner.facts import FACTS_SCRIPT, parse_facts
-from provisioner.model import TAG_NAME, TAG_RUN, Cpu, HostAddress, HostFacts, Instance, Kind, Resource, Secret, Spec
+from provisioner.hosts.address import HostAddress
+from provisioner.hosts.expected import expected_facts
+from provisioner.hosts.facts import FACTS_SCRIPT, Cpu, HostFacts, parse_facts
+from provisioner.inventory.spec import Spec
 from provisioner.ports import Clock, Cloud, Connection, Connector, Engine, HostLogs, OnLine, Shell, Store
 from provisioner.recording import RecordedConnection, RecordedShell, Recording
+from provisioner.resources import TAG_NAME, TAG_RUN, Instance, Kind, Resource
+from provisioner.secret import Secret
 
 Tagged = TypeVar("Tagged", Resource, Instance)
 
@@ -267,7 +271,7 @@ class Deployment:
         if spec.creates_instances:
             known = catalog.lookup(spec.cloud.instance_types[0])
             if known is not None:
-                expected = catalog.expected_facts(known, host, spec.cloud.image_family)
+                expected = expected_facts(known, host, spec.cloud.image_family)
                 return replace(expected, home=home, user=spec.ssh.user)
         if spec.provider == "local" and self.local_facts is not None:
             return self.local_facts

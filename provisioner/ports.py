@@ -8,9 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from provisioner.model import (
+from provisioner.hosts.address import HostAddress
+from provisioner.resources import (
     CommandResult,
-    HostAddress,
     Image,
     IngressRule,
     Instance,
@@ -18,9 +18,9 @@ from provisioner.model import (
     Kind,
     Price,
     Resource,
-    Secret,
     TypeOffer,
 )
+from provisioner.secret import Secret
 
 OnLine = Callable[[str], None]
 """Called with each line of output, without its line end, as it arrives (stdout and stderr in arrival order)."""

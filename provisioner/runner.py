@@ -26,7 +26,7 @@ from provisioner.errors import (
     ProvisionerError,
     StateError,
 )
-from provisioner.model import Kind, Resource
+from provisioner.resources import Kind, Resource
 from provisioner.step import Finding, Phase, Plan, Presence, Step
 
 KINDS: tuple[Kind, ...] = ("instance", "disk", "eip", "key-pair", "security-group", "vswitch", "vpc")

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from provisioner import catalog, topology
+from provisioner import catalog
 from provisioner.errors import UsageError
-from provisioner.model import CloudSpec
+from provisioner.hosts import topology
+from provisioner.hosts.expected import expected_facts
+from provisioner.inventory.spec import CloudSpec
 
 DATA = Path(__file__).parent / "data/catalog"
 TYPES = yaml.safe_load((DATA / "types.yaml").read_text())
@@ -24,7 +26,7 @@ BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 def test_a_type_has_its_published_shape_and_the_layout_of_its_cpus(case: dict[str, Any]) -> None:
     known = catalog.lookup(case["type"])
     assert known is not None
-    facts = catalog.expected_facts(known, "host-001")
+    facts = expected_facts(known, "host-001")
     assert (known.vcpus, known.memory_gib, len(facts.cpus)) == (case["vcpus"], case["memory_gib"], case["vcpus"])
     cores: dict[tuple[int, int], list[int]] = {}
     nodes: dict[int, list[int]] = {}
@@ -41,7 +43,7 @@ def test_a_type_has_its_published_shape_and_the_layout_of_its_cpus(case: dict[st
 def test_the_papers_instance_gets_the_papers_workers() -> None:
     """A plan shows the paper's script before any host exists."""
     known = catalog.require_bf16("ecs.hfc7.24xlarge")
-    sets = topology.worker_sets(catalog.expected_facts(known, "host-001").cpus, 8)
+    sets = topology.worker_sets(expected_facts(known, "host-001").cpus, 8)
     assert [one.numactl for one in sets] == ["0-11", "12-23", "24-35", "36-47", "48-59", "60-71", "72-83", "84-95"]
     assert {one.physical_cores for one in sets} == {6}
 
@@ -93,14 +95,14 @@ def test_within_a_family_sizes_go_from_small_to_large() -> None:
 
 def test_facts_name_the_distribution_of_the_image_and_its_login() -> None:
     known = catalog.require_bf16("ecs.hfc7.large")
-    facts = catalog.expected_facts(known, "h", "acs:ubuntu_22_04_x64")
+    facts = expected_facts(known, "h", "acs:ubuntu_22_04_x64")
     assert (facts.hostname, facts.user, facts.home) == ("h", "root", "/root")
     assert (facts.distribution, facts.distribution_version, facts.package_manager) == ("ubuntu", "22.04", "apt")
     assert facts.cpu_flags == {"avx512_vnni", "avx512_bf16"}
     assert (facts.memory_gib, facts.cpu_model) == (4, known.cpu)
-    default = catalog.expected_facts(known, "h")
+    default = expected_facts(known, "h")
     assert (default.distribution, default.distribution_version, default.package_manager) == ("alinux", "3", "dnf")
-    assert catalog.expected_facts(known, "h", "acs:mine").distribution == ""
+    assert expected_facts(known, "h", "acs:mine").distribution == ""
 
 
 def test_the_inventorys_defaults_are_in_the_catalog_and_fit_each_other() -> None:
@@ -111,7 +113,7 @@ def test_the_inventorys_defaults_are_in_the_catalog_and_fit_each_other() -> None
     assert family.architecture == known.architecture
     assert family.size_gib <= defaults.system_disk.size_gib
     assert defaults.system_disk.category in known.disks
-    assert catalog.expected_facts(known, "h").distribution == family.distribution
+    assert expected_facts(known, "h").distribution == family.distribution
 
 
 def test_image_families_are_whole() -> None:
@@ -149,7 +151,8 @@ def test_importing_reads_nothing_and_loads_nothing_heavy() -> None:
     """`--help` and an offline plan stay quick."""
     heavy = ["yaml", "difflib", "paramiko", "docker", "tensorflow", "alibabacloud_ecs20140526", "rich", "jinja2"]
     code = (
-        "import sys\nfrom provisioner import catalog, topology, report\n"
+        "import sys\nfrom provisioner import catalog\n"
+        "from provisioner.hosts import topology\nfrom provisioner.reporting import report\n"
         f"print([name for name in {heavy!r} if name in sys.modules])\n"
         "catalog.require_bf16('ecs.hfc7.24xlarge')\n"
         "print(catalog._types.cache_info().misses, 'difflib' in sys.modules)\n"

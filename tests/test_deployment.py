@@ -12,7 +12,10 @@ import pytest
 from provisioner import catalog
 from provisioner.deployment import LAG_S, Deployment
 from provisioner.errors import ConnectError, DriftError, StateError
-from provisioner.model import HostAddress, Resource, Secret
+from provisioner.hosts.address import HostAddress
+from provisioner.hosts.expected import expected_facts
+from provisioner.resources import Resource
+from provisioner.secret import Secret
 from tests.support.deployments import Bench, spec, static_spec
 from tests.support.hosts import FakeHost, cpus
 
@@ -92,7 +95,7 @@ def test_of_a_static_host_as_many_cores_are_supposed_as_workers_are_asked_for() 
 def test_this_machine_is_what_it_is() -> None:
     known = catalog.lookup("ecs.hfc7.xlarge")
     assert known is not None
-    facts = catalog.expected_facts(known, "localhost", "acs:alibaba_cloud_linux_3_2104_lts_x64")
+    facts = expected_facts(known, "localhost", "acs:alibaba_cloud_linux_3_2104_lts_x64")
     deployment = Deployment(spec(provider="local"), local_facts=facts)
     assert deployment.facts_or_expected("localhost") is facts
 

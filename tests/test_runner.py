@@ -402,6 +402,6 @@ def test_hosts_that_are_not_ours_need_no_cloud(world: World) -> None:
 
 
 def _address(name: str) -> Any:
-    from provisioner.model import HostAddress
+    from provisioner.hosts.address import HostAddress
 
     return HostAddress(name, "127.0.0.1", "127.0.0.1")

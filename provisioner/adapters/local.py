@@ -16,7 +16,7 @@ from pathlib import Path
 from provisioner.adapters.atomic import write_atomically
 from provisioner.adapters.lines import SILENCE_S, LineSplitter, completed, file_refused, shortened, too_slow
 from provisioner.errors import ConnectError
-from provisioner.model import HostAddress
+from provisioner.hosts.address import HostAddress
 from provisioner.ports import Completed, OnBytes, OnLine
 
 _DIAL_TIMEOUT_S = 10

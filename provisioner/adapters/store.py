@@ -24,7 +24,7 @@ from typing import Any
 from provisioner.adapters.atomic import sync_folder, write_atomically
 from provisioner.adapters.known_hosts import replace_keys
 from provisioner.errors import LockedError, StateError, UsageError
-from provisioner.model import Secret
+from provisioner.secret import Secret
 
 FORMAT = 1
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,28}[a-z0-9])?")

@@ -34,7 +34,7 @@ def build(
     """Build one of the bundled images, as `up` does on the hosts."""
     from pydantic import ValidationError
 
-    from provisioner.model import ImageSpec
+    from provisioner.inventory.spec import ImageSpec
     from provisioner.steps.image import checked_arguments, provide, tag_of
 
     arguments = dict(_pair(word) for word in build_arg or ())
@@ -66,7 +66,7 @@ def push(
     """Push an image to a registry, for example Alibaba's: registry.cn-hangzhou.aliyuncs.com/NAMESPACE/spark:1."""
     from pydantic import ValidationError
 
-    from provisioner.model import RegistryLoginSpec
+    from provisioner.inventory.spec import RegistryLoginSpec
     from provisioner.steps.image import login_of
 
     if "/" not in tag:

@@ -15,7 +15,8 @@ from provisioner.errors import InterruptedRun, StateError, UsageError
 if TYPE_CHECKING:
     from provisioner.cli.console import Console
     from provisioner.deployment import Deployment
-    from provisioner.model import Resource, Spec
+    from provisioner.inventory.spec import Spec
+    from provisioner.resources import Resource
     from provisioner.runner import Runner
     from provisioner.step import Plan
 
@@ -236,7 +237,7 @@ def run(
     from provisioner import inventory, steps
     from provisioner.cli import show, wiring
     from provisioner.cli.console import Console
-    from provisioner.model import WorkloadSpec
+    from provisioner.inventory.spec import WorkloadSpec
     from provisioner.runner import Runner
     from provisioner.step import Plan
 

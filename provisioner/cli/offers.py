@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from provisioner.errors import CloudRefusedError
-from provisioner.model import InstanceRequest, SpotSpec, SystemDiskSpec
+from provisioner.inventory.spec import SpotSpec, SystemDiskSpec
+from provisioner.resources import InstanceRequest
 
 
 def offers(region: str, names: Sequence[str]) -> dict[str, dict[str, Any]]:

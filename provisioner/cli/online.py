@@ -12,7 +12,8 @@ from provisioner.errors import CloudRefusedError, LeftoverError, NoCapacityError
 if TYPE_CHECKING:
     from provisioner.adapters.ecs import EcsCloud
     from provisioner.cli.console import Console
-    from provisioner.model import Resource, Spec
+    from provisioner.inventory.spec import Spec
+    from provisioner.resources import Resource
 
 
 def preflight(spec: Spec, console: Console) -> dict[str, Any]:
@@ -24,7 +25,7 @@ def preflight(spec: Spec, console: Console) -> dict[str, Any]:
         console.say("\nOnline: no cloud to ask")
         return {}
     from provisioner.cli import wiring
-    from provisioner.model import InstanceRequest
+    from provisioner.resources import InstanceRequest
 
     cloud = wiring.cloud(spec, None, lambda text: None)
     asked = spec.cloud
@@ -152,7 +153,7 @@ def sweep(region: str, yes: bool, console: Console) -> None:
     Raises LeftoverError when something is still there at the end.
     """
     from provisioner.cli import wiring
-    from provisioner.model import TAG_NAME
+    from provisioner.resources import TAG_NAME
     from provisioner.runner import KINDS
 
     cloud = wiring.cloud_of_region(region, lambda text: console.say(f"    . {text}"))

@@ -10,7 +10,7 @@ from provisioner.errors import StateError, UsageError
 if TYPE_CHECKING:
     from provisioner.cli.console import Console
     from provisioner.ports import Store
-    from provisioner.report import Report
+    from provisioner.reporting.report import Report
     from provisioner.step import Plan
 
 Value = TypeVar("Value")
@@ -81,15 +81,15 @@ def _shortened(names: Sequence[str]) -> str:
 
 def report_text(name: str, store: Store, format_: str) -> str:
     """The measurements of a deployment in one of the formats. Raises UsageError, StateError when there are none."""
-    from provisioner import report
+    from provisioner.reporting import report
 
     return _format(report.FORMATS, format_)(_measured(name, store))
 
 
 def comparison_text(first: str, second: str, format_: str) -> str:
     """Two deployments, or two runs (NAME/RUN), side by side. Raises UsageError, StateError when there are none."""
-    from provisioner import compare
     from provisioner.adapters.store import FolderStore
+    from provisioner.reporting import compare
 
     write = _format(compare.FORMATS, format_)
     found = []
@@ -107,7 +107,7 @@ def _format(formats: Mapping[str, Callable[[Value], str]], wanted: str) -> Calla
 
 
 def _measured(name: str, store: Store) -> Report:
-    from provisioner import report
+    from provisioner.reporting import report
 
     results = store.get("results", [])
     if not results:
@@ -122,7 +122,7 @@ def _output(store: Store, result: Mapping[str, Any]) -> list[str]:
 
 
 def _one_run(whole: Report, run: str) -> Report:
-    from provisioner import report
+    from provisioner.reporting import report
 
     found = [one for one in whole.measurements if one.run == run]
     if not found:

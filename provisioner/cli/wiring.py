@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 from provisioner.deployment import Deployment, Outside
 from provisioner.errors import StateError, UsageError
-from provisioner.model import HostAddress, Provider, Spec
+from provisioner.hosts.address import HostAddress
+from provisioner.inventory.spec import Provider, Spec
 from provisioner.runner import Event
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def for_plan(spec: Spec) -> Deployment:
         return Deployment(spec)
     from provisioner.adapters.local import LocalConnection
     from provisioner.adapters.store import state_root
-    from provisioner.facts import FACTS_SCRIPT, parse_facts
+    from provisioner.hosts.facts import FACTS_SCRIPT, parse_facts
 
     facts = parse_facts(LocalConnection("localhost", home=Path.home()).run(FACTS_SCRIPT).output)
     return Deployment(spec, local_facts=replace(facts, home=str(_local_home(state_root() / spec.name))))
@@ -169,7 +170,7 @@ def cloud(spec: Spec, store: FolderStore | None, progress: Callable[[str], None]
     """The ECS adapter for a region, at the endpoint of this deployment."""
     from provisioner.adapters.clock import SystemClock
     from provisioner.adapters.ecs import Credentials, connect
-    from provisioner.model import Secret
+    from provisioner.secret import Secret
 
     endpoint = _endpoint(spec, store)
     credentials = None
@@ -206,7 +207,7 @@ def _endpoint(spec: Spec, store: FolderStore | None) -> str | None:
 
 def cloud_of_region(region: str, progress: Callable[[str], None]) -> EcsCloud:
     """The cloud without a deployment: a simulator when PROVISIONER_ENDPOINT is on this machine, else the real one."""
-    from provisioner.model import CloudSpec
+    from provisioner.inventory.spec import CloudSpec
 
     netloc = urlsplit(os.environ.get("PROVISIONER_ENDPOINT", "")).netloc
     provider: Provider = "simulator" if netloc.startswith(LOOPBACK) else "alibaba"
@@ -249,7 +250,7 @@ def caller_cidrs(spec: Spec, store: FolderStore) -> tuple[str, ...]:
 def status(name: str, now: datetime) -> dict[str, Any]:
     """What a deployment is at this moment: the cloud is asked, not the state file."""
     from provisioner.adapters.store import FolderStore
-    from provisioner.model import TAG_NAME, TAG_RUN
+    from provisioner.resources import TAG_NAME, TAG_RUN
 
     store = FolderStore.open(name, create=False)
     spec = saved_spec(name)

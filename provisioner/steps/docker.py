@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from provisioner.deployment import Deployment
 from provisioner.errors import HostError
-from provisioner.model import HostFacts
+from provisioner.hosts.facts import HostFacts
 from provisioner.render import render
 from provisioner.step import ABSENT, Description, Finding, Presence, RenderedFile
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from provisioner.deployment import Deployment
 from provisioner.errors import HostKeyError
-from provisioner.model import HostAddress
+from provisioner.hosts.address import HostAddress
 from provisioner.step import ABSENT, PRESENT, Description, Finding
 
 # MACHINE_ROOT is set on simulated machines that are folders; on a real one the path begins at /.

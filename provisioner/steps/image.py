@@ -10,9 +10,10 @@ from hashlib import sha256
 
 from provisioner.deployment import Deployment
 from provisioner.errors import HostError, UsageError
-from provisioner.model import ImageSpec, RegistryLoginSpec, Secret
+from provisioner.inventory.spec import ImageSpec, RegistryLoginSpec
 from provisioner.ports import ContainerRequest, ContainerState, Engine, OnLine
 from provisioner.render import data_folder
+from provisioner.secret import Secret
 from provisioner.step import ABSENT, Description, Finding, Presence
 from provisioner.steps.host import work_folder
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from provisioner.deployment import Deployment
 from provisioner.errors import CloudError, CloudRefusedError, DeadlineError, DriftError, NoCapacityError
-from provisioner.model import TAG_NAME, HostAddress, Instance, InstanceRequest
+from provisioner.hosts.address import HostAddress
+from provisioner.resources import TAG_NAME, Instance, InstanceRequest
 from provisioner.step import ABSENT, Description, Finding, PlannedResource, Presence
 from provisioner.steps.network import (
     KeyPairStep,

@@ -11,7 +11,7 @@ from ipaddress import ip_network
 
 from provisioner.deployment import Deployment
 from provisioner.errors import CloudRefusedError, DriftError, StateError
-from provisioner.model import TAG_NAME, IngressRule, Kind, Resource
+from provisioner.resources import TAG_NAME, IngressRule, Kind, Resource
 from provisioner.step import ABSENT, PRESENT, Description, Finding, PlannedResource, Presence
 
 RULE_DESCRIPTION = "provisioner: SSH from the caller"

@@ -11,7 +11,8 @@ from typing import Any
 
 from provisioner.deployment import Deployment
 from provisioner.errors import HostError
-from provisioner.model import Dtype, HostFacts, WorkloadSpec
+from provisioner.hosts.facts import HostFacts
+from provisioner.inventory.spec import Dtype, WorkloadSpec
 from provisioner.steps.host import work_folder
 
 INTERVAL_ITERATIONS = 5

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import Any
 
-from provisioner import topology
 from provisioner.deployment import Deployment
 from provisioner.errors import HostError, ProvisionerError
+from provisioner.hosts import topology
 from provisioner.render import counted, render
 from provisioner.step import ABSENT, PRESENT, Description, Finding, Presence, RenderedFile
 from provisioner.steps.host import remove_work_folder, work_folder

@@ -9,11 +9,12 @@ import shlex
 import zipfile
 from typing import Any
 
-from provisioner import report
 from provisioner.deployment import Deployment
 from provisioner.errors import CommandError, HostError, UsageError
-from provisioner.model import Dtype, Measurement, WorkloadSpec
+from provisioner.inventory.spec import Dtype, WorkloadSpec
 from provisioner.render import data_folder, render
+from provisioner.reporting import report
+from provisioner.reporting.measurement import Measurement
 from provisioner.step import ABSENT, PRESENT, Description, Finding, Presence, RenderedFile
 from provisioner.steps.host import remove_work_folder, work_folder
 from provisioner.steps.sample import SampleLog, sample_root

@@ -33,8 +33,9 @@ from provisioner.adapters.known_hosts import replace_keys
 from provisioner.adapters.local import LocalConnection
 from provisioner.adapters.ssh import SshConnector, generate_key
 from provisioner.errors import CommandError, CommandTimeoutError, ConnectError, HostError
-from provisioner.model import HostAddress, Secret
+from provisioner.hosts.address import HostAddress
 from provisioner.ports import Completed, ContainerRequest
+from provisioner.secret import Secret
 from tests.support.ssh_server import Servers
 
 DATA = Path(__file__).parents[1] / "data" / "docker"

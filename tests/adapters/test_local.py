@@ -16,7 +16,7 @@ import pytest
 from provisioner.adapters.clock import SystemClock
 from provisioner.adapters.local import LocalConnection, LocalConnector
 from provisioner.errors import CommandError, CommandTimeoutError, ConnectError
-from provisioner.model import HostAddress
+from provisioner.hosts.address import HostAddress
 from provisioner.ports import Completed
 from tests.support.processes import ends, is_running
 

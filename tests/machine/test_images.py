@@ -31,8 +31,9 @@ from provisioner.adapters.docker import DockerEngine, engine_for
 from provisioner.adapters.local import LocalConnection, LocalConnector
 from provisioner.deployment import Deployment, Outside
 from provisioner.errors import CommandError, CommandTimeoutError, HostError
-from provisioner.model import ImageSpec, Secret, Spec
+from provisioner.inventory.spec import ImageSpec, Spec
 from provisioner.ports import Completed, ContainerRequest
+from provisioner.secret import Secret
 from provisioner.simulator.machines.booted_tree import cached_tree
 from provisioner.step import Presence
 from provisioner.steps.docker import DockerStep

@@ -20,7 +20,9 @@ from provisioner.errors import (
     DeadlineError,
     NoCapacityError,
 )
-from provisioner.model import IngressRule, InstanceRequest, Secret, SpotSpec, SystemDiskSpec
+from provisioner.inventory.spec import SpotSpec, SystemDiskSpec
+from provisioner.resources import IngressRule, InstanceRequest
+from provisioner.secret import Secret
 from provisioner.simulator.server import Simulator
 from tests.support.clock import FakeClock
 

@@ -32,7 +32,7 @@ import pytest
 from provisioner.adapters.known_hosts import fingerprint, known_keys, replace_keys
 from provisioner.adapters.ssh import SshConnection, SshConnector, generate_key
 from provisioner.errors import CommandError, CommandTimeoutError, ConnectError, HostKeyError
-from provisioner.model import HostAddress
+from provisioner.hosts.address import HostAddress
 from tests.support.clock import FakeClock
 from tests.support.processes import ends, is_running
 from tests.support.ssh_server import HomeFiles, Servers, SshServer, free_port

@@ -14,8 +14,8 @@ import yaml
 
 from provisioner.deployment import Deployment, Outside
 from provisioner.errors import CommandError, HostError
-from provisioner.facts import FACTS_SCRIPT
-from provisioner.model import DockerSpec, HostFacts, HostSpec, ImageSpec, Spec
+from provisioner.hosts.facts import FACTS_SCRIPT, HostFacts
+from provisioner.inventory.spec import DockerSpec, HostSpec, ImageSpec, Spec
 from provisioner.ports import Completed
 from provisioner.render import render
 from provisioner.step import ABSENT, Presence

@@ -9,7 +9,7 @@ import pytest
 from provisioner import steps
 from provisioner.adapters.known_hosts import known_keys
 from provisioner.errors import HostKeyError
-from provisioner.model import CommandResult
+from provisioner.resources import CommandResult
 from provisioner.step import ABSENT, PRESENT
 from provisioner.steps.host_key import HostKeyStep
 from tests.support.cloud import HOST_KEY

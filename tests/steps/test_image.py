@@ -15,9 +15,10 @@ import pytest
 
 from provisioner.deployment import Deployment, Outside
 from provisioner.errors import HostError, UsageError
-from provisioner.model import HostSpec, ImageSpec, RegistryLoginSpec, Secret, Spec
+from provisioner.inventory.spec import HostSpec, ImageSpec, RegistryLoginSpec, Spec
 from provisioner.ports import ContainerRequest, ContainerState
 from provisioner.render import data_folder
+from provisioner.secret import Secret
 from provisioner.step import ABSENT, Presence
 from provisioner.steps.image import ContainerStep, ImageStep, build_arguments
 

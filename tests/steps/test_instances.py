@@ -14,7 +14,7 @@ from provisioner.errors import (
     DriftError,
     NoCapacityError,
 )
-from provisioner.model import InstanceRequest
+from provisioner.resources import InstanceRequest
 from provisioner.step import ABSENT, Presence
 from provisioner.steps.instances import RUNNING_DEADLINE_S, InstancesStep
 from tests.support.cloud import Killed

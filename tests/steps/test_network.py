@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from provisioner.errors import CloudRefusedError, CloudUnavailableError, DriftError, StateError
-from provisioner.model import IngressRule
+from provisioner.resources import IngressRule
 from provisioner.step import ABSENT, Presence
 from provisioner.steps.network import (
     RULE_DESCRIPTION,

@@ -17,7 +17,7 @@ import pytest
 
 from provisioner.deployment import Deployment
 from provisioner.errors import HostError
-from provisioner.model import Secret
+from provisioner.secret import Secret
 from provisioner.step import PRESENT, Presence
 from provisioner.steps.spark import READY_DEADLINE_S, ConfigureStep, Layout, MasterStep, WorkersStep, master_page
 from tests.support.deployments import Bench, spec, static_spec

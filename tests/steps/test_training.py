@@ -17,9 +17,9 @@ import pytest
 from provisioner import catalog, steps
 from provisioner.deployment import Deployment
 from provisioner.errors import ConnectError, HostError, ProvisionerError, UsageError
-from provisioner.model import SampleSpec
+from provisioner.inventory.spec import SampleSpec
 from provisioner.ports import Completed
-from provisioner.report import measurement
+from provisioner.reporting.report import measurement
 from provisioner.step import ABSENT, PRESENT, Presence
 from provisioner.steps.training import LAUNCHER, TrainStep, WorkloadStep, workload_archive
 from tests.support import sample

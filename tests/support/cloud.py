@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from provisioner.errors import CloudRefusedError, NoCapacityError
-from provisioner.model import (
+from provisioner.resources import (
     CommandResult,
     Image,
     IngressRule,

@@ -8,7 +8,7 @@ from typing import Any
 from provisioner import inventory
 from provisioner.adapters.store import FolderStore
 from provisioner.deployment import Deployment, Outside
-from provisioner.model import Spec
+from provisioner.inventory.spec import Spec
 from provisioner.runner import Event, Runner
 from provisioner.step import Phase, Plan, Step
 from tests.support.clock import FakeClock

@@ -10,8 +10,8 @@ from typing import Any
 
 from provisioner.adapters.local import LocalConnection
 from provisioner.errors import CommandError, ConnectError, ProvisionerError
-from provisioner.facts import FACTS_SCRIPT
-from provisioner.model import Cpu, HostAddress
+from provisioner.hosts.address import HostAddress
+from provisioner.hosts.facts import FACTS_SCRIPT, Cpu
 from provisioner.ports import Completed, OnLine
 
 Answer = str | Completed | BaseException | Callable[[str], Any]

@@ -20,8 +20,8 @@ from provisioner.adapters.docker.progress import BuildProgress, LayerProgress, r
 from provisioner.adapters.docker.shell import ContainerShell
 from provisioner.adapters.docker.transport import EngineClient
 from provisioner.errors import HostError, ProvisionerError
-from provisioner.model import Secret
 from provisioner.ports import Connection, ContainerRequest, ContainerState, OnLine
+from provisioner.secret import Secret
 
 LABEL = "provisioner"
 """On the containers that we started; others are not ours to remove."""

@@ -12,7 +12,7 @@ from provisioner.adapters.ecs.api import CREATE_S
 from provisioner.adapters.ecs.codes import verdict
 from provisioner.adapters.ecs.part import LONGEST_BATCH, Part, batches
 from provisioner.errors import DeadlineError
-from provisioner.model import CommandResult
+from provisioner.resources import CommandResult
 
 AGENT_S = 300.0
 LEAST_TIMEOUT_S = 10  # the service takes no less

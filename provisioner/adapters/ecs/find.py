@@ -11,7 +11,7 @@ from typing import Any
 from provisioner.adapters.ecs.api import dig, tag_list
 from provisioner.adapters.ecs.part import Part, batches
 from provisioner.errors import CloudUnavailableError
-from provisioner.model import Instance, Kind, Resource
+from provisioner.resources import Instance, Kind, Resource
 
 
 @dataclass(frozen=True)

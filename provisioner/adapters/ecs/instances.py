@@ -11,7 +11,8 @@ from typing import Any
 
 from provisioner.adapters.ecs.api import CREATE_S, tag_list
 from provisioner.adapters.ecs.part import Part
-from provisioner.model import InstanceRequest, SpotSpec, SystemDiskSpec
+from provisioner.inventory.spec import SpotSpec, SystemDiskSpec
+from provisioner.resources import InstanceRequest
 
 MOST_INSTANCES = 100
 

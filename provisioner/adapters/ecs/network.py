@@ -8,7 +8,7 @@ from typing import Any
 from provisioner.adapters.ecs.api import CREATE_S, tag_list
 from provisioner.adapters.ecs.find import Find
 from provisioner.errors import CloudRefusedError
-from provisioner.model import IngressRule, Kind
+from provisioner.resources import IngressRule, Kind
 
 AVAILABLE_S = 120.0
 

@@ -8,7 +8,7 @@ from provisioner.adapters.ecs.api import dig
 from provisioner.adapters.ecs.instances import spot, system_disk
 from provisioner.adapters.ecs.part import Part, batches
 from provisioner.errors import CloudRefusedError
-from provisioner.model import Image, InstanceRequest, Price, TypeOffer
+from provisioner.resources import Image, InstanceRequest, Price, TypeOffer
 
 TYPES_A_CALL = 10
 ARCHITECTURES = {"X86": "x86_64", "ARM": "arm64"}

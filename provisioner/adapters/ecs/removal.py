@@ -10,7 +10,7 @@ from provisioner.adapters.ecs.api import DELETE_S
 from provisioner.adapters.ecs.find import Find
 from provisioner.adapters.ecs.part import batches
 from provisioner.errors import CloudError, CloudRefusedError
-from provisioner.model import Kind
+from provisioner.resources import Kind
 
 IN_USE = "InUse"
 

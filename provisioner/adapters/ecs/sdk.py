@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from provisioner.errors import UsageError
-from provisioner.model import Secret
+from provisioner.secret import Secret
 
 CONNECT_TIMEOUT_MS = 5_000
 READ_TIMEOUT_MS = 30_000  # RunInstances of 100 instances answers late

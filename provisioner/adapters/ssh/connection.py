@@ -15,7 +15,7 @@ from provisioner.adapters.lines import LineSplitter, completed, file_refused, sh
 from provisioner.adapters.ssh.command import RemoteCommand, answered, stop_line
 from provisioner.adapters.ssh.sockets import ChannelSocket
 from provisioner.errors import CommandTimeoutError, ConnectError
-from provisioner.model import HostAddress
+from provisioner.hosts.address import HostAddress
 from provisioner.ports import Completed, OnBytes, OnLine
 
 if TYPE_CHECKING:

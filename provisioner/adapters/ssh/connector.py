@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from provisioner.adapters.ssh.connection import SshConnection
 from provisioner.adapters.ssh.keys import login_keys
 from provisioner.errors import ConnectError
-from provisioner.model import HostAddress
+from provisioner.hosts.address import HostAddress
 from provisioner.ports import Clock
 
 if TYPE_CHECKING:

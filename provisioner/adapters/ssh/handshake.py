@@ -18,7 +18,7 @@ from paramiko.packet import Packetizer
 
 from provisioner.adapters.known_hosts import fingerprint, known_keys, replace_keys
 from provisioner.errors import ConnectError, HostKeyError
-from provisioner.model import HostAddress
+from provisioner.hosts.address import HostAddress
 
 KEEPALIVE_S = 30
 DEAD_AFTER_S = 90  # a peer that has acknowledged nothing for so long is gone

@@ -13,17 +13,8 @@ from provisioner.adapters.ecs.instances import sequence
 from provisioner.adapters.ecs.removal import DELETE_S
 from provisioner.adapters.ecs.sdk import Fault
 from provisioner.errors import CloudRefusedError, CloudUnavailableError, DeadlineError, NoCapacityError
-from provisioner.model import (
-    CommandResult,
-    Image,
-    IngressRule,
-    InstanceRequest,
-    Price,
-    Resource,
-    SpotSpec,
-    SystemDiskSpec,
-    TypeOffer,
-)
+from provisioner.inventory.spec import SpotSpec, SystemDiskSpec
+from provisioner.resources import CommandResult, Image, IngressRule, InstanceRequest, Price, Resource, TypeOffer
 from tests.adapters.ecs.script import Bench, Script
 
 UTC = timezone.utc

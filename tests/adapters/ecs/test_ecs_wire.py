@@ -17,7 +17,9 @@ import pytest
 from provisioner.adapters.ecs import Credentials, EcsCloud, connect
 from provisioner.adapters.ecs.sdk import STS_VERSION, VPC_ACTIONS, VPC_VERSION, Fault, Sdk
 from provisioner.errors import CloudUnavailableError, CredentialsError, UsageError
-from provisioner.model import IngressRule, InstanceRequest, Secret, SpotSpec, SystemDiskSpec
+from provisioner.inventory.spec import SpotSpec, SystemDiskSpec
+from provisioner.resources import IngressRule, InstanceRequest
+from provisioner.secret import Secret
 from tests.adapters.ecs.wire import Asked, Reply, Wire, api
 from tests.support.clock import FakeClock
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from provisioner import topology
 from provisioner.errors import UsageError
-from provisioner.model import Cpu
+from provisioner.hosts import topology
+from provisioner.hosts.facts import Cpu
 
-CASES = yaml.safe_load((Path(__file__).parent / "data/topology/worker_sets.yaml").read_text())
+CASES = yaml.safe_load((Path(__file__).parents[1] / "data/topology/worker_sets.yaml").read_text())
 
 
 def machine(nodes: int, cores: Any, threads: int, siblings: str, missing: Any = ()) -> list[Cpu]:

@@ -15,8 +15,8 @@ from provisioner.cli import show
 from provisioner.deployment import Deployment
 from provisioner.inventory import load
 
-ROOT = Path(__file__).parent.parent
-GOLDEN = Path(__file__).parent / "data/paper"
+ROOT = Path(__file__).parents[2]
+GOLDEN = Path(__file__).parents[1] / "data/paper"
 
 SETTINGS = """\
 spark.authenticate=false

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provisioner import report
-from provisioner.model import Measurement
-from provisioner.report import Report
+from provisioner.reporting import report
+from provisioner.reporting.measurement import Measurement
+from provisioner.reporting.report import Report
 
 _HOW = ("engine", "workers", "batch_size", "steps")
 _ABSENT = "-"

@@ -3,9 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from provisioner.errors import HostError
-from provisioner.model import Cpu, HostFacts
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """One logical CPU: its number, and the core, socket and NUMA node that it belongs to."""
+
+    number: int
+    core: int
+    socket: int
+    node: int
+
+
+@dataclass(frozen=True)
+class HostFacts:
+    """What a host is, read in one round trip. `cpus` holds those that a login may run on."""
+
+    hostname: str
+    home: str
+    user: str
+    distribution: str
+    distribution_version: str
+    package_manager: str
+    cpu_model: str
+    cpu_flags: frozenset[str]
+    cpus: tuple[Cpu, ...]
+    memory_gib: float
+    disk_free_gib: float
+    programs: frozenset[str] = frozenset()
+
 
 _PACKAGE_MANAGERS = {"apt-get": "apt", "dnf": "dnf", "yum": "yum"}  # in order of preference: dnf hosts have yum too
 _PROGRAMS = " ".join(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from provisioner.model import Measurement
+from provisioner.reporting.measurement import Measurement
 
 
 class Setting(NamedTuple):

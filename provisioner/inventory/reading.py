@@ -1,6 +1,6 @@
 """YAML text to a Spec; every mistake is reported at once, each with file, line and field.
 
-Besides types and ranges (model.py) this checks what needs the catalog or more than one field: combinations of provider
+Besides types and ranges (spec.py) this checks what needs the catalog or more than one field: combinations of provider
 and sections, instance types that cannot do bf16, a system disk smaller than the image, memory that is not there.
 """
 
@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from provisioner import catalog
 from provisioner.errors import InventoryError, UsageError
-from provisioner.model import Spec
+from provisioner.inventory.spec import Spec
 
 Place = tuple[str | int, ...]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from provisioner import report
-from provisioner.compare import compare, to_json, to_table
-from tests.test_report import leg
+from provisioner.reporting import report
+from provisioner.reporting.compare import compare, to_json, to_table
+from tests.reporting.test_report import leg
 
 
 def reports(first: list[Any], second: list[Any]) -> tuple[report.Report, report.Report]:

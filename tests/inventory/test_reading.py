@@ -9,10 +9,10 @@ import yaml
 
 from provisioner import inventory
 from provisioner.errors import InventoryError, UsageError
-from provisioner.model import Spec
+from provisioner.inventory.spec import Spec
 
-ROOT = Path(__file__).parent.parent
-CASES = yaml.safe_load((Path(__file__).parent / "data/inventory/mistakes.yaml").read_text())
+ROOT = Path(__file__).parents[2]
+CASES = yaml.safe_load((Path(__file__).parents[1] / "data/inventory/mistakes.yaml").read_text())
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from provisioner import report
 from provisioner.errors import ProvisionerError
+from provisioner.reporting import report
 
-DATA = Path(__file__).parent / "data/report"
+DATA = Path(__file__).parents[1] / "data/report"
 SUFFIXES = {"txt": "table"}
 EXPECTED = sorted(path for path in DATA.glob("*/report.*"))
 CASES = sorted(path.name for path in DATA.iterdir())

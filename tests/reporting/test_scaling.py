@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from provisioner import report
-from provisioner.model import Measurement
-from provisioner.scaling import Point, Setting, scaling
+from provisioner.reporting import report
+from provisioner.reporting.measurement import Measurement
+from provisioner.reporting.scaling import Point, Setting, scaling
 
 
 def measured(workers: int, rate: float, **changes: Any) -> Measurement:

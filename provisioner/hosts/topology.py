@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from provisioner.errors import UsageError
-from provisioner.model import Cpu
+from provisioner.hosts.facts import Cpu
 
 CORES_PER_WORKER = 6
 """The paper's worker: 12 vCPUs are 6 cores, and OMP_NUM_THREADS is 6."""

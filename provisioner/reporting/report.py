@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provisioner import paper
 from provisioner.errors import ProvisionerError
-from provisioner.model import Measurement
 from provisioner.render import counted
-from provisioner.scaling import Point, Setting, scaling
+from provisioner.reporting import paper
+from provisioner.reporting.measurement import Measurement
+from provisioner.reporting.scaling import Point, Setting, scaling
 
 EVENTS = frozenset({"start", "interval", "evaluation", "summary", "error"})
 PERCENTILES = ("p50", "p90", "p99")

@@ -12,10 +12,9 @@ import pytest
 import yaml
 
 from provisioner.errors import HostError
-from provisioner.facts import FACTS_SCRIPT, parse_facts
-from provisioner.model import HostFacts
+from provisioner.hosts.facts import FACTS_SCRIPT, HostFacts, parse_facts
 
-DATA = Path(__file__).parent / "data" / "facts"
+DATA = Path(__file__).parents[1] / "data" / "facts"
 EXPECTED: dict[str, dict[str, Any]] = yaml.safe_load((DATA / "expected.yaml").read_text())
 SHELLS = [shell for shell in (["sh"], ["dash"], ["bash"], ["busybox", "sh"], ["ksh"]) if shutil.which(shell[0])]
 

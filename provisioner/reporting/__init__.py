@@ -1,0 +1,1 @@
+"""Measurements to the paper's table, other formats, comparisons and scaling. Values in, text out."""
