@@ -82,6 +82,17 @@ class ContainerImage:
     architectures: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class HostPrograms:
+    """What `runtime: host` installs on a distribution: `packages` by `manager` (apt or dnf), of them `python` makes the
+    virtual environment; or why its own packages are not enough (`cannot`)."""
+
+    manager: str = ""
+    packages: tuple[str, ...] = ()
+    python: str = ""
+    cannot: str = ""
+
+
 # ---------------------------------------------------------------------------------------------- instance types
 
 
@@ -162,6 +173,18 @@ def container_image(tag_or_build: str) -> ContainerImage | None:
     return next((image for name, image in known.items() if tag_or_build.endswith(f"/{name}")), None)
 
 
+def host_programs(distribution: str, version: str) -> HostPrograms | None:
+    """What `runtime: host` installs, by ID and VERSION_ID of /etc/os-release; None for a system that is not known."""
+    return next(
+        (
+            programs
+            for (name, release), programs in _host_programs().items()
+            if name == distribution and (version == release or version.startswith(f"{release}."))
+        ),
+        None,
+    )
+
+
 # ---------------------------------------------------------------------------------------------- reading
 
 
@@ -194,6 +217,15 @@ def _images() -> Any:
 @cache
 def _image_families() -> Mapping[str, ImageFamily]:
     return {name: ImageFamily(name=name, **_known(ImageFamily, facts)) for name, facts in _images()["families"].items()}
+
+
+@cache
+def _host_programs() -> Mapping[tuple[str, str], HostPrograms]:
+    return {
+        (name, release): HostPrograms(**_known(HostPrograms, facts))
+        for facts in _read("programs.yaml")
+        for name, release in map(str.split, facts["systems"])
+    }
 
 
 @cache

@@ -285,8 +285,24 @@ def _cloud_contradictions(spec: Spec) -> Iterator[tuple[Place, str]]:
                 ("cloud", "image_family"),
                 f"{cloud.image_family} is for {family.architecture}, {cloud.instance_types[0]} is not",
             )
+        if spec.runtime == "host" and (reason := _cannot_host(family)):
+            able = next(
+                other.name
+                for other in map(catalog.image_family, catalog.image_families())
+                if other and other.architecture == family.architecture and not _cannot_host(other)
+            )
+            yield (
+                ("cloud", "image_family"),
+                f"{cloud.image_family} cannot do runtime: host, since {reason}: say runtime: docker, whose image "
+                f"brings its own, or take {able}",
+            )
         if cloud.system_disk.size_gib < family.size_gib:
             yield (
                 ("cloud", "system_disk", "size_gib"),
                 f"{cloud.image_family} needs {family.size_gib} GiB or more",
             )
+
+
+def _cannot_host(family: catalog.ImageFamily) -> str:
+    programs = catalog.host_programs(family.distribution, family.version)
+    return programs.cannot if programs else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 
+from provisioner import catalog
 from provisioner.deployment import Deployment
 from provisioner.errors import HostError
 from provisioner.hosts.facts import HostFacts
@@ -70,11 +71,9 @@ class ProgramsStep:
         self.owner: str | None = deployment.host_owner or "host"
 
     def describe(self) -> Description:
-        """The script that looks, and installs when told to."""
-        return Description(
-            "Provide Java 17+, numactl, TensorFlow and Spark",
-            files=(RenderedFile(self._host, self._path(), self._script(), 0o755),),
-        )
+        """The script that looks, and installs when told to; of an unknown host it depends on the system."""
+        files = (RenderedFile(self._host, self._path(), self._script(), 0o755),) if self._facts().distribution else ()
+        return Description("Provide Java 17+, numactl, TensorFlow and Spark", files=files)
 
     def _facts(self) -> HostFacts:
         return self.deployment.facts_or_expected(self._host)
@@ -84,7 +83,7 @@ class ProgramsStep:
 
     def _script(self) -> str:
         folder = work_folder(self.deployment, self._host)
-        return render("host/programs.sh", venv=shlex.quote(f"{folder}/venv"))
+        return programs_script(self._facts(), f"{folder}/venv")
 
     def check(self) -> Finding:
         """Ask the host; the first line that says `missing` is the answer."""
@@ -121,6 +120,25 @@ class ProgramsStep:
 
     def undo(self) -> None:
         """Never called: packages stay, they are the host's."""
+
+
+def programs_script(facts: HostFacts, venv: str) -> str:
+    """The script that looks for the programs, and installs them as the host's distribution does, into `venv`."""
+    system = f"{facts.distribution} {facts.distribution_version}".strip() or "this system"
+    programs = catalog.host_programs(facts.distribution, facts.distribution_version)
+    if programs is None:
+        cannot = f"which packages of {system} to install is not known"
+    else:
+        cannot = f"{system} cannot do it by itself, since {programs.cannot}" if programs.cannot else ""
+    programs = programs or catalog.HostPrograms()
+    return render(
+        "host/programs.sh",
+        venv=shlex.quote(venv),
+        manager=shlex.quote(programs.manager),
+        packages=shlex.quote(" ".join(programs.packages)),
+        python=shlex.quote(programs.python),
+        cannot=shlex.quote(cannot),
+    )
 
 
 def work_folder(deployment: Deployment, host: str) -> str:

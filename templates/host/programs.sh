@@ -3,6 +3,10 @@
 # A folder of its own holds the Python packages, so that nothing of the system's is replaced.
 set -uo pipefail
 venv={{ venv }}
+manager={{ manager }}   # of this distribution, which has these packages, and this Python for the folder
+packages={{ packages }}
+python={{ python }}
+cannot={{ cannot }}   # why they are not known, or not enough
 export PATH="$venv/bin:$PATH"
 
 java_major() { java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -n 1; }
@@ -28,23 +32,24 @@ install() {
     echo "a simulated machine installs nothing: $(look | sed 's/^missing //' | paste -sd, | sed 's/,/, /g') must be on this computer"
     exit 1
   fi
+  if [ -n "$cannot" ]; then
+    echo "$cannot: install $(look | sed 's/^missing //' | paste -sd, | sed 's/,/, /g') by hand"
+    exit 1
+  fi
   if ! { [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }; then
     echo "no root and no passwordless sudo: install $(look | sed 's/^missing //' | paste -sd, | sed 's/,/, /g') by hand"
     exit 1
   fi
-  if command -v apt-get >/dev/null; then
-    as_root apt-get -o DPkg::Lock::Timeout=300 update -q
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -q -y \
-      numactl python3-venv default-jre-headless || exit 1
-  elif command -v dnf >/dev/null; then
-    as_root dnf install -q -y numactl python3.11 java-17-openjdk-headless || exit 1
-  else
-    echo "neither apt-get nor dnf is here: install Java 17, numactl and Python 3.10 or later by hand"
-    exit 1
-  fi
+  case "$manager" in
+    apt)
+      as_root apt-get -o DPkg::Lock::Timeout=300 update -q
+      as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -q -y $packages || exit 1
+      ;;
+    dnf)
+      as_root dnf install -q -y $packages || exit 1
+      ;;
+  esac
   if ! has_packages; then
-    python=python3
-    command -v python3.11 >/dev/null && python=python3.11
     "$python" -m venv "$venv" && "$venv/bin/pip" install -q tensorflow pyspark || exit 1
     hash -r # bash remembers where python3 was
   fi

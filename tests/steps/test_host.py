@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from provisioner import catalog
 from provisioner.deployment import Deployment
 from provisioner.errors import HostError
+from provisioner.hosts.expected import expected_facts
 from provisioner.ports import Completed
-from provisioner.render import render
 from provisioner.step import Presence
-from provisioner.steps.host import LoginStep, ProgramsStep, work_folder
+from provisioner.steps.host import LoginStep, ProgramsStep, programs_script, work_folder
 from tests.support.deployments import Bench, spec, static_spec
 from tests.support.hosts import FakeHost, cpus
+
+HFC7 = catalog.require_bf16("ecs.hfc7.xlarge")
 
 
 @pytest.fixture(name="host")
@@ -109,7 +114,13 @@ class Script:
         for name in ("sed", "head", "paste", "id", "grep", "env"):
             self.real(name)
         self.file = folder / "programs.sh"
-        self.file.write_text(render("host/programs.sh", venv=str(folder / "venv")))
+        self.venv = folder / "venv"
+        self.of("debian", "12")
+
+    def of(self, distribution: str, version: str) -> None:
+        """Take the script for a host of this distribution."""
+        facts = replace(expected_facts(HFC7, "a"), distribution=distribution, distribution_version=version)
+        self.file.write_text(programs_script(facts, str(self.venv)))
 
     def real(self, name: str) -> None:
         (self.bin / name).symlink_to(subprocess.check_output(["which", name], text=True).strip())
@@ -119,6 +130,12 @@ class Script:
         path.unlink(missing_ok=True)
         path.write_text(f"#!/bin/sh\n{text}\n")
         path.chmod(0o755)
+
+    def package(self, folder: Path, name: str, text: str) -> None:
+        """A program in a folder of its own."""
+        folder.mkdir(parents=True)
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
 
     def run(self, what: str, **environment: str) -> Any:
         return subprocess.run(
@@ -189,7 +206,7 @@ def test_without_root_and_sudo_nothing_is_tried(script: Script) -> None:
     assert done.stdout == "no root and no passwordless sudo: install numactl by hand\n"
 
 
-def test_debian_gets_its_packages_and_a_folder_for_pythons(script: Script, tmp_path: Path) -> None:
+def test_debian_gets_its_packages_and_a_folder_for_python(script: Script, tmp_path: Path) -> None:
     """As root, with apt's lock waited for; nothing of the system's Python is replaced."""
     script.program("id", "echo 0")
     log = tmp_path / "log"
@@ -199,7 +216,7 @@ def test_debian_gets_its_packages_and_a_folder_for_pythons(script: Script, tmp_p
     assert done.returncode == 1  # the folder could not be made
     lines = log.read_text().splitlines()
     assert any(line.startswith("apt-get") and "update" in line for line in lines)
-    assert any("install -q -y numactl python3-venv default-jre-headless" in line for line in lines)
+    assert any("install -q -y openjdk-17-jre-headless python3 python3-venv numactl" in line for line in lines)
     assert any(line == f"python3 -m venv {tmp_path}/machine/venv" for line in lines)
     assert all("Lock::Timeout" in line for line in lines if line.startswith("apt-get"))
 
@@ -217,11 +234,72 @@ def test_what_was_installed_is_found_at_once(script: Script) -> None:
     assert script.run("look").stdout == ""
 
 
-def test_an_unknown_distribution_says_what_to_do(script: Script) -> None:
+@pytest.mark.parametrize(
+    ("distribution", "version", "said"),
+    [
+        ("gentoo", "2.17", "which packages of gentoo 2.17 to install is not known: install numactl by hand"),
+        ("debian", "1", "which packages of debian 1 to install is not known: install numactl by hand"),
+        (
+            "ubuntu",
+            "20.04",
+            "ubuntu 20.04 cannot do it by itself, since its Python is 3.8, and TensorFlow is made for 3.10 to 3.13: "
+            "install numactl by hand",
+        ),
+    ],
+)
+def test_a_distribution_that_cannot_says_what_to_do(script: Script, distribution: str, version: str, said: str) -> None:
     script.program("id", "echo 0")
+    (script.bin / "numactl").unlink()
+    script.of(distribution, version)
     done = script.run("install")
-    assert done.returncode == 1
-    assert "neither apt-get nor dnf is here" in done.stdout
+    assert (done.returncode, done.stdout) == (1, f"{said}\n")
+
+
+# ------------------------------------------------------------------------------------------------ each distribution
+
+DATA = Path(__file__).parents[1] / "data/hosts"
+SYSTEMS = yaml.safe_load((DATA / "distributions.yaml").read_text())
+PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+"""Those that TensorFlow 2.21 is made for."""
+
+
+def test_every_image_family_is_of_a_distribution_whose_packages_are_recorded() -> None:
+    families = [catalog.image_family(name) for name in catalog.image_families()]
+    recorded = {(system["id"], system["release"]) for system in SYSTEMS}
+    for family in families:
+        assert family is not None
+        releases = {family.version, family.version.partition(".")[0]}
+        assert any((family.distribution, release) in recorded for release in releases), family.name
+        assert catalog.host_programs(family.distribution, family.version), family.name
+
+
+@pytest.mark.parametrize("system", SYSTEMS, ids=lambda system: f"{system['id']} {system['version']}")
+def test_each_distribution_ends_with_all_programs_or_is_refused(script: Script, tmp_path: Path, system: Any) -> None:
+    """The script, with a package manager that has what each distribution's has, and nothing else."""
+    programs = catalog.host_programs(system["id"], system["version"])
+    assert programs
+    if system["java"] < 17 or not set(system["python"].values()) & set(PYTHONS):
+        assert programs.cannot
+        return
+    for name in ("java", "numactl", "python3"):
+        (script.bin / name).unlink()
+    for name in ("mkdir", "cp", "chmod", "touch", "cat"):
+        script.real(name)
+    script.program("id", "echo 0")
+    shelf = tmp_path / "packages"
+    for package, version in system["java_packages"].items():
+        script.package(shelf / package, "java", f"""echo 'openjdk version "{version}.0.1"' >&2""")
+    python = (DATA / "python.sh").read_text().replace("MADE_FOR", "|".join(PYTHONS))
+    for package, version in system["python"].items():
+        script.package(shelf / package, package, python.replace("VERSION", version))
+    for package in ("numactl", *system["also"]):
+        script.package(shelf / package, package, "")
+    manager = (DATA / "package-manager.sh").read_text().replace("SHELF", str(shelf)).replace("BIN", str(script.bin))
+    script.program("apt-get" if system["manager"] == "apt" else "dnf", manager)
+    script.of(system["id"], system["version"])
+    done = script.run("install")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert script.run("look").stdout == ""
 
 
 # ------------------------------------------------------------------------------------------------ folders
