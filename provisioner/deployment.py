@@ -97,12 +97,12 @@ class Deployment:
 
     def note_made(self, kind: Kind, ids: Sequence[str]) -> None:
         """Remember what a creating call gave."""
-        made = self.store.get("made", {})
-        self.store.set("made", {**made, kind: list(dict.fromkeys([*made.get(kind, []), *ids]))})
+        with self.store.changing() as state:
+            state.made = {**state.made, kind: tuple(dict.fromkeys([*state.made.get(kind, ()), *ids]))}
 
     def made(self, kind: Kind) -> list[str]:
         """What was made and is not known to be gone. The cloud's lists lag behind what it did: it may not show yet."""
-        return list(self.store.get("made", {}).get(kind, []))
+        return list(self.store.state.made.get(kind, ()))
 
     def shown(self, kind: Kind, look: Callable[[], list[Tagged]]) -> list[Tagged]:
         """What a look gives, once all that was made of a kind is in it; after a while the rest is taken to be gone."""
@@ -115,7 +115,8 @@ class Deployment:
             if not missing:
                 return found
             if clock.monotonic() >= deadline:
-                self.store.set("made", {**self.store.get("made"), kind: there})
+                with self.store.changing() as state:
+                    state.made = {**state.made, kind: tuple(there)}
                 return found
             self.progress(f"looking for {', '.join(missing)}")
             clock.sleep(1.0)
@@ -134,7 +135,7 @@ class Deployment:
     @property
     def run_id(self) -> str:
         """Tells this deployment from an earlier one of the same name."""
-        return str(self.ports.store.get("run_id"))
+        return self.store.state.run_id
 
     # ------------------------------------------------------------------------------------------------- outside
 
@@ -165,7 +166,8 @@ class Deployment:
 
     def set_addresses(self, addresses: list[HostAddress]) -> None:
         """Remember where the hosts are."""
-        self.store.set("hosts", [vars(address) for address in addresses])
+        with self.store.changing() as state:
+            state.hosts = tuple(addresses)
 
     def address(self, host: str) -> HostAddress:
         """Where a host is. Raises StateError while it does not exist."""
@@ -177,9 +179,9 @@ class Deployment:
                 return HostAddress(
                     host, given.address, given.address, given.port or spec.ssh.port, given.user or spec.ssh.user
                 )
-        for known in self.store.get("hosts", []) if self.outside else []:
-            if known["name"] == host:
-                return HostAddress(**known)
+        for known in self.store.state.hosts if self.outside else ():
+            if known.name == host:
+                return known
         raise StateError(f"host {host} does not exist yet", "`provisioner up` creates it")
 
     def master(self) -> str:
@@ -321,11 +323,12 @@ class Deployment:
 
     def next_run(self, name: str) -> str:
         """A name for a run that no other run of this deployment has, nor had in an earlier life: `NAME-NUMBER`."""
-        numbers = self.store.get("runs", {})
-        number = numbers.get(name, 0) + 1
-        self.store.set("runs", {**numbers, name: number})
+        with self.store.changing() as state:
+            number = state.runs.get(name, 0) + 1
+            state.runs = {**state.runs, name: number}
         return f"{name}-{number}"
 
     def remember_result(self, result: dict[str, Any]) -> None:
         """Keep a measurement."""
-        self.store.set("results", [*self.store.get("results", []), result])
+        with self.store.changing() as state:
+            state.results = (*state.results, {"life": state.run_id, **result})

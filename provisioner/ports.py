@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from provisioner.resources import (
     TypeOffer,
 )
 from provisioner.secret import Secret
+from provisioner.state import State
 
 OnLine = Callable[[str], None]
 """Called with each line of output, without its line end, as it arrives (stdout and stderr in arrival order)."""
@@ -223,12 +225,13 @@ class Store(Protocol):
 
     folder: Path
 
-    def get(self, key: str, default: Any = None) -> Any:
-        """A value from the state (JSON types)."""
+    @property
+    def state(self) -> State:
+        """What is kept, to be read and not changed. Raises StateError for a deployment that never began."""
         ...
 
-    def set(self, key: str, value: Any) -> None:
-        """Write a value to the state."""
+    def changing(self) -> AbstractContextManager[State]:
+        """A copy of the state to change; it is the state once the block has ended, and is on the disk."""
         ...
 
     def secret(self, name: str) -> Secret:
@@ -245,10 +248,6 @@ class Store(Protocol):
 
     def abandon(self, step: str) -> None:
         """The call failed for good and made nothing: the next `intend` gives a new token."""
-        ...
-
-    def unresolved(self) -> list[str]:
-        """Steps whose creating call may have gone out without its answer being recorded."""
         ...
 
     def add_host_keys(self, address: str, port: int, keys: Sequence[str]) -> None:

@@ -274,7 +274,7 @@ class Runner:
         """A creating call without a recorded answer may have made what does not show yet: look for a while."""
         clock, store = self.deployment.ports.clock, self.deployment.store
         deadline = clock.monotonic() + LAG_S
-        for step in store.unresolved():
+        for step in store.state.unresolved:
             kind: Kind = "instance" if step == "instances" else _kind(step)
             while not self.deployment.cloud.find(kind, self.deployment.own_tags) and clock.monotonic() < deadline:
                 self.deployment.progress(f"looking for a {kind} whose creation was not answered")

@@ -262,7 +262,7 @@ def test_results_add_up() -> None:
     made = Bench(spec())
     made.deployment.remember_result({"key": "a"})
     made.deployment.remember_result({"key": "b"})
-    assert made.store.get("results") == [{"key": "a"}, {"key": "b"}]
+    assert [result["key"] for result in made.store.state.measured] == ["a", "b"]
 
 
 def test_a_secret_stays_the_same_and_is_nowhere_else(tmp_path: Path) -> None:

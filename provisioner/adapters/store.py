@@ -1,6 +1,6 @@
 """The folder of a deployment on this machine's disk: `$XDG_STATE_HOME/provisioner/NAME/`.
 
-state.json      values and intents (0600)       known_hosts     the hosts' public keys
+state.json      state.State (0600)              known_hosts     the hosts' public keys
 secrets/        one file a secret (0600)        lock            held by the run that is working; lock.json says who
 """
 
@@ -16,17 +16,15 @@ import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 from provisioner.adapters.atomic import sync_folder, write_atomically
 from provisioner.adapters.known_hosts import replace_keys
 from provisioner.errors import LockedError, StateError, UsageError
 from provisioner.secret import Secret
+from provisioner.state import Intent, State, parse
 
-FORMAT = 1
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,28}[a-z0-9])?")
 
 
@@ -52,7 +50,7 @@ class FolderStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._mutex = threading.RLock()
-        self._state: dict[str, Any] = {"format": FORMAT, "values": {}, "intents": {}}
+        self._state: State | None = None
 
     @classmethod
     def open(cls, name: str, *, create: bool) -> FolderStore:
@@ -68,22 +66,37 @@ class FolderStore:
                 store.folder.mkdir(parents=True, exist_ok=True)
                 store.folder.chmod(0o700)
                 sync_folder(store.folder.parent)
-                if not store._file.exists():
-                    store._save(store._state)
         store._load()
         return store
 
-    # ------------------------------------------------------------------------------------------------- values
+    # ------------------------------------------------------------------------------------------------- the state
 
-    def get(self, key: str, default: Any = None) -> Any:
-        """A value from the state; a copy, so changing it changes nothing here."""
+    @property
+    def began(self) -> bool:
+        """Whether there is a state."""
+        return self._state is not None
+
+    @property
+    def state(self) -> State:
+        """What is kept, to be read and not changed. Raises StateError for a deployment that never began."""
+        if self._state is None:
+            raise StateError(f"deployment {self.folder.name} was never started", "`provisioner up` starts it")
+        return self._state
+
+    @contextmanager
+    def changing(self) -> Iterator[State]:
+        """A copy of the state to change; it is the state once the block has ended, and is on the disk."""
         with self._mutex:
-            return deepcopy(self._state["values"].get(key, default))
+            state = self.state.model_copy(deep=True)
+            yield state
+            self.keep(state)
 
-    def set(self, key: str, value: Any) -> None:
-        """Write a value to the state."""
-        with self._changing() as state:
-            state["values"][key] = value
+    def keep(self, state: State) -> None:
+        """Put a whole state in place of what there was."""
+        content = state.written()
+        with self._mutex, readable_errors(self._file):
+            self._save(content)
+            self._state = parse(content, str(self._file))  # what is in memory is what the next command reads
 
     def secret(self, name: str) -> Secret:
         """A generated secret (256 bits, URL-safe) that stays the same; a file of its own, 0600."""
@@ -98,30 +111,25 @@ class FolderStore:
     def intend(self, step: str) -> str:
         """The ClientToken for a creating call: on the disk before it returns, the same one while unresolved."""
         with self._mutex:
-            intent = self._state["intents"].get(step)
-            if intent is not None and intent["ids"] is None:
-                return str(intent["token"])
+            intent = self.state.intents.get(step)
+            if intent is not None and intent.ids is None:
+                return intent.token
             token = uuid.uuid4().hex
-            with self._changing() as state:
-                state["intents"][step] = {"token": token, "ids": None}
+            with self.changing() as state:
+                state.intents = {**state.intents, step: Intent(token=token)}
             return token
 
     def record(self, step: str, ids: Sequence[str]) -> None:
         """What the creating call made: the intent is resolved. Raises StateError without an intent."""
-        with self._changing() as state:
-            if step not in state["intents"]:
+        with self.changing() as state:
+            if step not in state.intents:
                 raise StateError(f"{step} records what it made without having announced it")
-            state["intents"][step]["ids"] = list(ids)
+            state.intents = {**state.intents, step: Intent(token=state.intents[step].token, ids=tuple(ids))}
 
     def abandon(self, step: str) -> None:
         """The call failed for good and made nothing: the next `intend` gives a new token."""
-        with self._changing() as state:
-            state["intents"].pop(step, None)
-
-    def unresolved(self) -> list[str]:
-        """Steps whose creating call may have gone out without its answer being recorded."""
-        with self._mutex:
-            return [step for step, intent in self._state["intents"].items() if intent["ids"] is None]
+        with self.changing() as state:
+            state.intents = {other: intent for other, intent in state.intents.items() if other != step}
 
     # ------------------------------------------------------------------------------------------------- files
 
@@ -217,46 +225,20 @@ class FolderStore:
             sync_folder(folder.parent)
 
     def _load(self) -> None:
-        advice = (
-            f"the cloud's tags still know what exists: move {self._file} away and run `provisioner down` or "
-            "`provisioner sweep`"
-        )
         with self._mutex:
             try:
-                state = json.loads(self._file.read_bytes())
+                content = self._file.read_bytes()
+            except FileNotFoundError:
+                self._state = None
             except OSError as error:
                 raise StateError(
                     f"{self._file} cannot be read: {error.strerror}", "check its owner and mode"
                 ) from error
-            except ValueError as error:
-                raise StateError(f"{self._file} is damaged: {error}", advice) from error
-            if isinstance(state, dict) and isinstance(state.get("format"), int) and state["format"] > FORMAT:
-                raise StateError(f"{self._file} was written by a newer provisioner", "update this one")
-            if not _is_state(state):
-                raise StateError(f"{self._file} is damaged: it is JSON, but not a deployment's state", advice)
-            self._state = state
+            else:
+                self._state = parse(content, str(self._file))
 
-    @contextmanager
-    def _changing(self) -> Iterator[dict[str, Any]]:
-        """A copy to change; it becomes the state once it is on the disk."""
-        with self._mutex:
-            state = deepcopy(self._state)
-            yield state
-            self._save(state)
-            self._state = json.loads(json.dumps(state))
-
-    def _save(self, state: dict[str, Any]) -> None:
-        with readable_errors(self._file):
-            write_atomically(self._file, json.dumps(state, indent=1).encode())
-
-
-def _is_state(state: Any) -> bool:
-    return (
-        isinstance(state, dict)
-        and isinstance(state.get("values"), dict)
-        and isinstance(state.get("intents"), dict)
-        and all(isinstance(intent, dict) and {"token", "ids"} <= intent.keys() for intent in state["intents"].values())
-    )
+    def _save(self, content: bytes) -> None:
+        write_atomically(self._file, content)
 
 
 def _command_line() -> str:

@@ -142,7 +142,7 @@ def logs(
         for path in sorted(path for path in store.folder.glob("logs/*.log") if path.name not in others):
             print(f"==> {path} <==")
             sys.stdout.write(path.read_text(encoding="utf-8", errors="replace"))
-        if store.get("removed_at"):
+        if store.state.removed_at:
             return
     with _looking(name) as deployment:
         chosen = _chosen(deployment, host)

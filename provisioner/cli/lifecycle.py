@@ -152,10 +152,10 @@ def _what_exists(deployment: Deployment) -> str:
     command = f"`provisioner down {spec.name}` removes everything"
     if not spec.creates_instances:
         return f"{spec.name} may still be running on its hosts; {command}"
-    price = store.get("price")
-    cost = f", {price['per_hour']:g} {price['currency']} an hour" if price else ""
+    price = store.state.price
+    cost = f", {price.per_hour:g} {price.currency} an hour" if price else ""
     made = len(deployment.made("instance"))
-    if not made and "instances" in store.unresolved():
+    if not made and "instances" in store.state.unresolved:
         return f"{_instances(spec.cloud.count)} of {spec.name} may exist{cost}; {command}"
     if not made:
         return f"no instance of {spec.name} exists, and its network costs nothing; {command}"
@@ -266,7 +266,7 @@ def run(
     inventory.check_workload(spec)
     console = Console(as_json=as_json)
     with wiring.opened(spec, console.event, create=False) as (deployment, emit):
-        if deployment.store.get("removed_at"):
+        if deployment.store.state.removed_at:
             raise StateError(f"{name} was removed", "`provisioner up` makes it anew")
         full = steps.plan(deployment)
         ready = tuple(phase for phase in full.phases if phase.name not in ("network", "instances", "training"))

@@ -118,7 +118,7 @@ def existing(spec: Spec, console: Console) -> list[dict[str, str | None]]:
     from provisioner.cli import wiring
     from provisioner.runner import Runner
 
-    if spec.name not in list_deployments() or FolderStore.open(spec.name, create=False).get("removed_at"):
+    if spec.name not in list_deployments() or FolderStore.open(spec.name, create=False).state.removed_at:
         return []
     with wiring.opened(spec, lambda event: None, create=False) as (deployment, emit):
         findings = Runner(deployment, steps.plan(deployment), emit).preview()

@@ -109,7 +109,7 @@ def _format(formats: Mapping[str, Callable[[Value], str]], wanted: str) -> Calla
 def _measured(name: str, store: Store) -> Report:
     from provisioner.reporting import report
 
-    results = store.get("results", [])
+    results = store.state.latest_results
     if not results:
         raise StateError(f"{name} has no measurements yet", f"`provisioner run {name}` makes them")
     return report.build(name, [report.measurement(result, _output(store, result)) for result in results])
@@ -133,7 +133,7 @@ def _one_run(whole: Report, run: str) -> Report:
 
 def report(name: str, store: Store, console: Console) -> None:
     """The paper's table at the end of a run; with --json the report's object."""
-    if not store.get("results", []):
+    if not store.state.measured:
         return
     if console.as_json:
         import json

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +16,7 @@ from provisioner.errors import StateError, UsageError
 from provisioner.hosts.address import HostAddress
 from provisioner.inventory.spec import Provider, Spec
 from provisioner.runner import Event
+from provisioner.state import State
 
 if TYPE_CHECKING:
     from provisioner.adapters.ecs import EcsCloud
@@ -50,7 +50,7 @@ def opened(spec: Spec, emit: Emit, *, create: bool) -> Iterator[tuple[Deployment
     store = FolderStore.open(spec.name, create=create)
     with store.lock():
         if create:
-            _begin(store, spec)
+            begin(store, spec)
 
         def record(event: Event) -> None:
             if event.kind != "progress":
@@ -65,23 +65,18 @@ def opened(spec: Spec, emit: Emit, *, create: bool) -> Iterator[tuple[Deployment
             deployment.close()
 
 
-def _begin(store: FolderStore, spec: Spec) -> None:
+def begin(store: FolderStore, spec: Spec) -> None:
     """A new life for the name when the last one has ended; else this is a resumption."""
-    if store.get("run_id") is None or store.get("removed_at"):
-        store.set("run_id", secrets.token_hex(4))
-        store.set("created_at", datetime.now(timezone.utc).isoformat(timespec="seconds"))
-        for key in ("public_key", "zones", "price", "pending_instances", "endpoint"):
-            store.set(key, None)
-        for key in ("ids", "made", "host_keys"):
-            store.set(key, {})
-        for key in ("hosts", "results", "vswitch_zones"):
-            store.set(key, [])
-        for host in Deployment(spec).host_names:
-            store.set(f"image:{host}", None)
-        for step in store.unresolved():
-            store.abandon(step)  # its token would give back what has been removed
-        store.set("removed_at", None)  # last: a run that is killed here begins the new life again
-    store.set("inventory", spec.model_dump(mode="json"))
+    last = store.state if store.began else None
+    if last is None or last.removed_at:
+        store.keep(State.begin(spec, _now(), last=last))
+    else:
+        with store.changing() as state:
+            state.inventory = spec.model_dump(mode="json")
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc).replace(microsecond=0)
 
 
 def ended(store: FolderStore) -> None:
@@ -90,7 +85,8 @@ def ended(store: FolderStore) -> None:
 
     from provisioner.adapters.ssh import own_key
 
-    store.set("removed_at", datetime.now(timezone.utc).isoformat(timespec="seconds"))
+    with store.changing() as state:
+        state.removed_at = _now()
     for path in (own_key(store.folder), store.known_hosts):
         path.unlink(missing_ok=True)
     shutil.rmtree(store.folder / "secrets", ignore_errors=True)
@@ -100,10 +96,7 @@ def saved_spec(name: str) -> Spec:
     """The inventory that a deployment was made from. Raises StateError when there is no such deployment."""
     from provisioner.adapters.store import FolderStore
 
-    inventory = FolderStore.open(name, create=False).get("inventory")
-    if inventory is None:
-        raise StateError(f"deployment {name} was never started")
-    return Spec.model_validate(inventory)
+    return Spec.model_validate(FolderStore.open(name, create=False).state.inventory)
 
 
 def has_images(spec: Spec) -> bool:
@@ -114,8 +107,8 @@ def has_images(spec: Spec) -> bool:
     if spec.image is None or spec.name not in list_deployments():
         return False
     store, tag = FolderStore.open(spec.name, create=False), tag_of(spec.image)
-    given = [store.get(f"image:{host}") for host in Deployment(spec).host_names]
-    return not store.get("removed_at") and all(each and each["tag"] == tag for each in given)
+    given = [store.state.images.get(host) for host in Deployment(spec).host_names]
+    return not store.state.removed_at and all(each and each.tag == tag for each in given)
 
 
 def outside(spec: Spec, store: FolderStore, emit: Emit) -> Outside:
@@ -200,8 +193,9 @@ def _endpoint(spec: Spec, store: FolderStore | None) -> str | None:
         except RuntimeError as error:
             what = f"the simulator did not start: {error}"
             raise StateError(what, "`provisioner simulator clean` clears the way for a new one") from None
-    if endpoint and store is not None and store.get("endpoint") != endpoint:
-        store.set("endpoint", endpoint)
+    if endpoint and store is not None and store.state.endpoint != endpoint:
+        with store.changing() as state:
+            state.endpoint = endpoint
     return endpoint
 
 
@@ -228,7 +222,7 @@ def caller_cidrs(spec: Spec, store: FolderStore) -> tuple[str, ...]:
     """
     if spec.cloud.ssh_from != "auto":
         return spec.cloud.ssh_from
-    endpoint = store.get("endpoint")
+    endpoint = store.state.endpoint
     if endpoint and urlsplit(endpoint).netloc.startswith(LOOPBACK):
         return ("127.0.0.1/32",)
     import urllib.error
@@ -257,23 +251,23 @@ def status(name: str, now: datetime) -> dict[str, Any]:
     found: dict[str, Any] = {
         "name": name,
         "provider": spec.provider,
-        "state": "removed" if store.get("removed_at") else "exists",
+        "state": "removed" if store.state.removed_at else "exists",
         "hosts": [],
         "age_s": None,
         "cost": None,
         "release_in_s": None,
-        "results": len(store.get("results", [])),
+        "results": len(store.state.latest_results),
     }
-    if store.get("removed_at"):
+    if store.state.removed_at:
         return found
-    found["age_s"] = round((now - datetime.fromisoformat(store.get("created_at"))).total_seconds())
+    found["age_s"] = round((now - store.state.created_at).total_seconds())
     if not spec.creates_instances:
         found["hosts"] = [
             {"name": n, "address": Deployment(spec).address(n).address, "state": "not ours"}
             for n in Deployment(spec).host_names
         ]
         return found
-    instances = cloud(spec, store, lambda text: None).instances({TAG_NAME: name, TAG_RUN: store.get("run_id")})
+    instances = cloud(spec, store, lambda text: None).instances({TAG_NAME: name, TAG_RUN: store.state.run_id})
     found["hosts"] = [
         {"name": i.name, "address": i.public_ip, "state": i.state, "id": i.id, "type": i.instance_type, "zone": i.zone}
         for i in instances
@@ -283,11 +277,11 @@ def status(name: str, now: datetime) -> dict[str, Any]:
         return found
     oldest = min(i.created_at for i in instances)
     found["age_s"] = round((now - oldest).total_seconds())
-    price = store.get("price")
+    price = store.state.price
     if price:
         hours = sum((now - i.created_at).total_seconds() for i in instances) / 3600 / len(instances)
-        so_far = round(price["per_hour"] * hours, 4)
-        found["cost"] = {"per_hour": price["per_hour"], "so_far": so_far, "currency": price["currency"]}
+        so_far = round(price.per_hour * hours, 4)
+        found["cost"] = {"per_hour": price.per_hour, "so_far": so_far, "currency": price.currency}
     releases = [i.auto_release_at for i in instances if i.auto_release_at]
     if releases:
         found["release_in_s"] = round((min(releases) - now).total_seconds())
@@ -299,11 +293,12 @@ def _public_key(store: FolderStore) -> str:
     from provisioner.adapters.ssh import generate_key, own_key
 
     path = own_key(store.folder)
-    known = store.get("public_key")
+    known = store.state.public_key
     if not known or not path.exists():
         known = generate_key(path, f"provisioner-{store.folder.name}")
-        store.set("public_key", known)
-    return str(known)
+        with store.changing() as state:
+            state.public_key = known
+    return known
 
 
 def key_file(spec: Spec, store: FolderStore) -> Path | None:

@@ -37,7 +37,7 @@ class HostKeyStep:
 
     def check(self) -> Finding:
         """Present when each instance's keys were recorded for the address it has now."""
-        known = self.deployment.store.get("host_keys", {})
+        known = self.deployment.store.state.host_keys
         return PRESENT if all(known.get(i) == address for i, address in self._wanted().items()) else ABSENT
 
     def apply(self) -> None:
@@ -64,7 +64,8 @@ class HostKeyStep:
                     host=address.name,
                 )
             deployment.store.add_host_keys(address.address, address.port, keys)
-        deployment.store.set("host_keys", self._wanted())
+        with deployment.store.changing() as kept:
+            kept.host_keys = self._wanted()
 
     def undo(self) -> None:
         """Never called: the keys die with the instances."""

@@ -14,6 +14,7 @@ from provisioner.inventory.spec import ImageSpec, RegistryLoginSpec
 from provisioner.ports import ContainerRequest, ContainerState, Engine, OnLine
 from provisioner.render import data_folder
 from provisioner.secret import Secret
+from provisioner.state import GivenImage
 from provisioner.step import ABSENT, Description, Finding, Presence
 from provisioner.steps.host import work_folder
 
@@ -103,7 +104,8 @@ class ImageStep(_ImageUser):
             )
         tell = self.deployment.recorder(self._host, self.describe().title, self._tell)
         digest = provide(engine, image, self.tag, tell)
-        self.deployment.store.set(f"image:{self._host}", {"tag": self.tag, "digest": digest})
+        with self.deployment.store.changing() as state:
+            state.images = {**state.images, self._host: GivenImage(tag=self.tag, digest=digest)}
         self.deployment.progress(f"{self._host}: {self.tag} is {digest}")
 
     def undo(self) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
 
 from provisioner.deployment import Deployment
 from provisioner.errors import CloudError, CloudRefusedError, DeadlineError, DriftError, NoCapacityError
 from provisioner.hosts.address import HostAddress
-from provisioner.resources import TAG_NAME, Instance, InstanceRequest
+from provisioner.resources import TAG_NAME, Instance, InstanceRequest, Price
+from provisioner.state import InstanceChoice
 from provisioner.step import ABSENT, Description, Finding, PlannedResource, Presence
 from provisioner.steps.network import (
     KeyPairStep,
@@ -95,7 +95,7 @@ class InstancesStep:
         return deployment.shown("instance", lambda: deployment.only_ours(deployment.cloud.instances(tags)))
 
     def _was_running(self) -> bool:
-        return bool(self.deployment.store.get("hosts"))
+        return bool(self.deployment.store.state.hosts)
 
     def _compare(self, found: list[Instance]) -> None:
         """The paper's own check: view and confirm the instance type."""
@@ -123,11 +123,11 @@ class InstancesStep:
         deployment, store = self.deployment, self.deployment.store
         refusals: list[CloudError] = []
         # A run cut off between the call and its answer left an intent: the same token, with the same request, first.
-        pending = store.get("pending_instances") if self.name in store.unresolved() else None
+        pending = store.state.pending_instances if self.name in store.state.unresolved else None
         choices = iter(self._candidates())
         while pending := pending or next((self._choose(*choice) for choice in choices), None):
-            deployment.progress(f"asking for {len(deployment.host_names)} x {pending['type']} in {pending['zone']}")
-            request = self.request(**pending)
+            deployment.progress(f"asking for {len(deployment.host_names)} x {pending.type} in {pending.zone}")
+            request = self.request(**dict(pending))
             try:
                 self._note_price(request)
                 token = store.intend(self.name)
@@ -150,7 +150,7 @@ class InstancesStep:
             "add instance types or zones to the inventory, or try another region or a later hour",
         )
 
-    def _choose(self, instance_type: str, zone: str) -> dict[str, Any]:
+    def _choose(self, instance_type: str, zone: str) -> InstanceChoice:
         """Everything about a request that could come out differently another time, written down before the call."""
         deployment = self.deployment
         cloud = deployment.spec.cloud
@@ -159,9 +159,10 @@ class InstancesStep:
             moment = deployment.ports.clock.now() + timedelta(hours=cloud.auto_release_hours)
             release_at = moment.replace(second=0, microsecond=0).isoformat()
         image_id = cloud.image_id or deployment.cloud.newest_image(cloud.image_family, instance_type).id
-        pending = {"type": instance_type, "zone": zone, "image_id": image_id, "release_at": release_at}
-        deployment.store.set("pending_instances", pending)
-        return pending
+        choice = InstanceChoice(type=instance_type, zone=zone, image_id=image_id, release_at=release_at)
+        with deployment.store.changing() as state:
+            state.pending_instances = choice
+        return choice
 
     def request(self, *, type: str, zone: str, image_id: str, release_at: str | None) -> InstanceRequest:
         """What RunInstances is asked; equal for equal arguments, as a ClientToken demands."""
@@ -186,8 +187,8 @@ class InstancesStep:
 
     def _note_price(self, request: InstanceRequest) -> None:
         price = self.deployment.cloud.price(request)
-        store = self.deployment.store
-        store.set("price", {"per_hour": price.per_hour * len(request.names), "currency": price.currency})
+        with self.deployment.store.changing() as state:
+            state.price = Price(price.per_hour * len(request.names), price.currency)
         self.deployment.progress(f"{len(request.names)} x {price.per_hour:g} {price.currency} an hour")
 
     def _wait_until_running(self) -> None:
@@ -219,7 +220,7 @@ class InstancesStep:
     def _remember(self, found: list[Instance]) -> None:
         spec = self.deployment.spec
         by_name = {instance.name: instance for instance in found}
-        if self.name in self.deployment.store.unresolved():
+        if self.name in self.deployment.store.state.unresolved:
             self.deployment.note_made("instance", [instance.id for instance in found])
             self.deployment.store.record(self.name, [instance.id for instance in found])
         self.deployment.set_addresses(
@@ -240,7 +241,7 @@ class InstancesStep:
         """Release all, running or not; their disks and addresses go with them, or after them."""
         for kind in ("instance", "eip", "disk"):
             delete_tagged(self.deployment, kind)
-        self.deployment.store.set("hosts", [])
+        self.deployment.set_addresses([])
 
 
 def _spot_words(limit: float | None) -> str:

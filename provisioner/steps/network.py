@@ -26,7 +26,8 @@ def delete_tagged(deployment: Deployment, kind: Kind) -> None:
         deployment.removed += found
         deployment.progress(f"deleting {', '.join(resource.id for resource in found)}")
         deployment.cloud.delete(kind, [resource.id for resource in found])
-        deployment.store.set("made", {**deployment.store.get("made", {}), kind: []})
+        with deployment.store.changing() as state:
+            state.made = {**state.made, kind: ()}
 
 
 class _CloudStep:
@@ -62,15 +63,16 @@ class _CloudStep:
 
     def id(self) -> str:
         """The id to use in other calls: the given one or ours."""
-        recorded = self.given or self.deployment.store.get("ids", {}).get(self.kind)
+        recorded = self.given or self.deployment.store.state.ids.get(self.kind)
         if not recorded:
             raise StateError(f"the {self.kind} does not exist yet")
         return str(recorded)
 
     def _remember(self, identifier: str) -> None:
         store = self.deployment.store
-        store.set("ids", {**store.get("ids", {}), self.kind: identifier})
-        if self.name in store.unresolved():
+        with store.changing() as state:
+            state.ids = {**state.ids, self.kind: identifier}
+        if self.name in store.state.unresolved:
             self.deployment.note_made(self.kind, [identifier])
             store.record(self.name, [identifier])
 
@@ -155,14 +157,15 @@ class VSwitchStep(_CloudStep):
         deployment = self.deployment
         name = f"{self.name}/{zone}"
         if zone in self._by_zone:  # as `check` saw it, which ran before
-            if name in deployment.store.unresolved():
+            if name in deployment.store.state.unresolved:
                 deployment.store.record(name, [self._by_zone[zone]])
             return self._by_zone[zone]
         # A /20 for each zone of the /16: the n-th zone asked for gets the n-th, and keeps it.
-        zones = list(deployment.store.get("vswitch_zones", []))
+        zones = deployment.store.state.vswitch_zones
         if zone not in zones:
-            zones.append(zone)
-            deployment.store.set("vswitch_zones", zones)
+            zones = (*zones, zone)
+            with deployment.store.changing() as state:
+                state.vswitch_zones = zones
         cidr = _subnet(deployment.spec.cloud.vpc_cidr, zones.index(zone))
         token = deployment.store.intend(name)
         identifier = deployment.cloud.create_vswitch(
@@ -188,15 +191,16 @@ def candidate_zones(deployment: Deployment) -> list[str]:
     cloud = deployment.spec.cloud
     if cloud.zones != "auto":
         return list(cloud.zones)
-    known = deployment.store.get("zones")
+    known = list(deployment.store.state.zones)
     if not known:
         stock = deployment.cloud.stock(cloud.instance_types, spot=cloud.spot is not None)
         in_stock = [zone for instance_type in cloud.instance_types for zone in stock.get(instance_type, [])]
         known = list(dict.fromkeys([*in_stock, *deployment.cloud.zones()]))
         if not known:
             raise CloudRefusedError(f"region {cloud.region} shows no zones", "check cloud.region")
-        deployment.store.set("zones", known)
-    return list(known)
+        with deployment.store.changing() as state:
+            state.zones = tuple(known)
+    return known
 
 
 class SecurityGroupStep(_CloudStep):

@@ -239,7 +239,7 @@ class TrainStep:
         self.deployment.facts(self._host)
         if self.again:
             return ABSENT
-        kept = {result["key"]: result for result in self.deployment.store.get("results", [])}
+        kept = {result["key"]: result for result in self.deployment.store.state.measured}
         if self._key() not in kept:
             return ABSENT
         found = kept[self._key()]

@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,10 @@ import pytest
 from provisioner import inventory
 from provisioner.adapters.store import FolderStore
 from provisioner.cli import wiring
+from provisioner.hosts.address import HostAddress
+from provisioner.state import GivenImage, State
 from tests.support.cli import PATIENCE_S, command, environment, provisioner, write
+from tests.support.deployments import began
 from tests.support.ssh_server import free_port
 
 MINE = "name: mine\nprovider: local\nruntime: host\n"
@@ -27,12 +30,10 @@ STATIC = "name: mine\nprovider: static\nruntime: host\nhosts: [{name: a, address
 
 
 def deployed(text: str = MINE, **values: Any) -> FolderStore:
-    """A deployment as `up` leaves it."""
-    spec = inventory.parse(text)
-    store = FolderStore.open(spec.name, create=True)
-    wiring._begin(store, spec)
-    for key, value in values.items():
-        store.set(key, value)
+    """A deployment as `up` leaves it; measurements are of its own life unless they say otherwise."""
+    store = began(inventory.parse(text), **values)
+    with store.changing() as state:
+        state.results = tuple({"life": state.run_id, **result} for result in state.results)
     return store
 
 
@@ -263,7 +264,8 @@ def test_a_registrys_password_is_not_asked_for_again_while_every_host_has_the_im
     assert not wiring.has_images(spec)
     store = deployed(text)
     assert not wiring.has_images(spec)
-    store.set("image:a", {"tag": "x/y:1", "digest": "sha256:1"})
+    with store.changing() as state:
+        state.images = {"a": GivenImage(tag="x/y:1", digest="sha256:1")}
     assert wiring.has_images(spec)
     assert not wiring.has_images(inventory.parse(text.replace("x/y:1", "x/y:2")))
     wiring.ended(store)
@@ -331,7 +333,7 @@ def test_down_without_a_yes_does_nothing() -> None:
     done = provisioner("down", "mine")
     assert done.code == 2
     assert "add --yes" in done.err
-    assert not store.get("removed_at")
+    assert not store.state.removed_at
 
 
 def test_run_refuses_what_cannot_be() -> None:
@@ -348,51 +350,33 @@ def test_run_refuses_what_cannot_be() -> None:
 # ------------------------------------------------------------------------------------------------ lives of a name
 
 
-def test_a_new_life_begins_with_nothing_of_the_last() -> None:
+ONE_LIFE = {"hosts": (HostAddress("x", "192.0.2.1", "192.0.2.1"),), "ids": {"vpc": "vpc-1"}, "zones": ("z",)}
+
+
+def test_a_new_life_begins_with_nothing_of_the_last_but_what_was_measured() -> None:
     """Also no token: it would give back what has been removed."""
-    store = deployed(results=BOTH, hosts=[{"name": "x"}], ids={"vpc": "vpc-1"}, made={"vpc": ["vpc-1"]}, zones=["z"])
-    first = store.get("run_id")
+    store = deployed(results=BOTH, runs={"train-float32": 1}, **ONE_LIFE, made={"vpc": ("vpc-1",)})
+    last = store.state
     token = store.intend("vpc")
     wiring.ended(store)
-    wiring._begin(store, inventory.parse(MINE))
-    assert store.get("run_id") != first
-    assert store.unresolved() == []
+    wiring.begin(store, inventory.parse(MINE))
+    assert store.state.run_id != last.run_id
     assert store.intend("vpc") != token
-    assert [store.get(key) for key in ("results", "hosts", "ids", "made", "zones", "removed_at")] == (
-        [[], [], {}, {}, None, None]
-    )
+    fields = {"inventory", "created_at", "run_id"}
+    new = State(run_id="", created_at=store.state.created_at, inventory={}, results=last.results, runs=last.runs)
+    assert store.state.model_dump(exclude={*fields, "intents"}) == new.model_dump(exclude={*fields, "intents"})
+    assert store.state.measured == ()
+    assert store.state.latest_results == last.results
 
 
 def test_going_on_keeps_everything() -> None:
     store = deployed(results=BOTH, ids={"vpc": "vpc-1"})
-    first, token = store.get("run_id"), store.intend("vpc")
-    wiring._begin(store, inventory.parse(MINE + "workload: {steps: 7}\n"))
-    assert store.get("run_id") == first
+    first, token = store.state.run_id, store.intend("vpc")
+    wiring.begin(store, inventory.parse(MINE + "workload: {steps: 7}\n"))
+    assert store.state.run_id == first
     assert store.intend("vpc") == token
-    assert store.get("results") == BOTH
+    assert len(store.state.measured) == 2
     assert wiring.saved_spec("mine").workload.steps == 7
-
-
-def test_a_new_life_that_was_cut_off_while_it_began_begins_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After any of its writes: nothing of the last life is taken for one of this."""
-    for cut in range(1, 14):
-        store = deployed(results=BOTH, ids={"vpc": "vpc-1"}, made={"vpc": ["vpc-1"]}, hosts=[{"name": "x"}])
-        wiring.ended(store)
-        writes = iter(range(cut))
-        real = FolderStore.set
-
-        def dying(self: FolderStore, key: str, value: Any, writes: Any = writes, real: Any = real) -> None:
-            if next(writes, None) is None:
-                raise KeyboardInterrupt
-            real(self, key, value)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(FolderStore, "set", dying)
-            with suppress(KeyboardInterrupt):
-                wiring._begin(store, inventory.parse(MINE))
-        again = FolderStore.open("mine", create=True)
-        wiring._begin(again, inventory.parse(MINE))
-        assert [again.get(key) for key in ("results", "ids", "made", "hosts")] == [[], {}, {}, []], cut
 
 
 # ------------------------------------------------------------------------------------------------ interrupted

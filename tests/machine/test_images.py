@@ -40,6 +40,7 @@ from provisioner.steps.docker import DockerStep
 from provisioner.steps.image import ContainerStep, ImageStep
 from tests.machine.support import require
 from tests.support.cli import Done, provisioner
+from tests.support.deployments import began
 
 pytestmark = pytest.mark.timeout(1200)
 
@@ -147,23 +148,13 @@ def size_mib(tag: str) -> float:
     return int(found.stdout) / 2**20
 
 
-class Kept:
-    """As much of a store as these steps use."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, Any] = {}
-
-    def set(self, key: str, value: Any) -> None:
-        self.values[key] = value
-
-
 def local_deployment(folder: Path, **image: Any) -> Deployment:
     """`provider: local` with the real connection and engine."""
     spec = Spec(name="images", provider="local", image=ImageSpec(**image))
     return Deployment(
         spec,
         Outside(
-            store=Kept(),  # type: ignore[arg-type]
+            store=began(spec),
             clock=SystemClock(),
             connector=LocalConnector(folder),
             engine=engine_for,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -67,10 +68,10 @@ def test_known_keys_are_not_read_again_unless_the_instance_is_another() -> None:
     again = bench.again()
     step = HostKeyStep(again.deployment)
     assert step.check() == PRESENT
-    (host,) = again.store.get("hosts")
-    again.deployment.store.set("hosts", [{**host, "instance_id": "i-other"}])
+    (host,) = again.store.state.hosts
+    again.deployment.set_addresses([replace(host, instance_id="i-other")])
     assert step.check() == ABSENT
-    again.deployment.store.set("hosts", [{**host, "address": "198.51.100.200"}])
+    again.deployment.set_addresses([replace(host, address="198.51.100.200")])
     assert step.check() == ABSENT
 
 

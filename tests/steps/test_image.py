@@ -19,8 +19,10 @@ from provisioner.inventory.spec import HostSpec, ImageSpec, RegistryLoginSpec, S
 from provisioner.ports import ContainerRequest, ContainerState
 from provisioner.render import data_folder
 from provisioner.secret import Secret
+from provisioner.state import GivenImage
 from provisioner.step import ABSENT, Presence
 from provisioner.steps.image import ContainerStep, ImageStep, build_arguments
+from tests.support.deployments import began
 
 PAPERS_TAG = "intelanalytics/analytics-zoo:0.8.1-bigdl_0.10.0-spark_2.4.3-bf16"
 HOST = "web-001"
@@ -65,14 +67,6 @@ class Engine:
         self.asked.append(("remove", name))
 
 
-class Store:
-    def __init__(self) -> None:
-        self.values: dict[str, Any] = {}
-
-    def set(self, key: str, value: Any) -> None:
-        self.values[key] = value
-
-
 class Connector:
     def connect(self, *_: Any, **__: Any) -> None:
         return None
@@ -86,7 +80,6 @@ class Stage:
 
     def __init__(self, **image: Any) -> None:
         self.engine = Engine()
-        self.store = Store()
         self.told: list[str] = []
         spec = Spec(
             name="paper",
@@ -94,10 +87,11 @@ class Stage:
             hosts=(HostSpec(name=HOST, address="192.0.2.1"),),
             image=ImageSpec(**image),
         )
+        self.store = began(spec)
         self.deployment = Deployment(
             spec,
             Outside(
-                store=self.store,  # type: ignore[arg-type]
+                store=self.store,
                 clock=None,  # type: ignore[arg-type]
                 connector=Connector(),  # type: ignore[arg-type]
                 engine=lambda _: self.engine,  # type: ignore[arg-type, return-value]
@@ -137,7 +131,7 @@ def test_a_missing_image_is_pulled_and_its_digest_kept() -> None:
     assert stage.image.check() == ABSENT
     stage.image.apply()
     assert stage.engine.asked == [("pull", PAPERS_TAG, "registry.example.com", None)]
-    assert stage.store.values == {f"image:{HOST}": {"tag": PAPERS_TAG, "digest": f"sha256:digest-of-{PAPERS_TAG}"}}
+    assert stage.store.state.images == {HOST: GivenImage(tag=PAPERS_TAG, digest=f"sha256:digest-of-{PAPERS_TAG}")}
     assert stage.told[0] == f"{HOST}: layer 1: pull complete; 1 of 1 layers, 3 MiB"
     assert stage.image.check().presence is Presence.PRESENT
 
@@ -161,7 +155,7 @@ def test_the_registrys_password_comes_from_the_environment(monkeypatch: pytest.M
     monkeypatch.setenv("REGISTRY_PASSWORD", "s3cr3t!")
     stage.image.apply()
     assert stage.engine.asked == [("pull", "r.example.com/team/image:1", None, ("someone", "s3cr3t!"))]
-    assert "s3cr3t!" not in repr((stage.told, stage.store.values, stage.image.describe()))
+    assert "s3cr3t!" not in repr((stage.told, stage.store.state, stage.image.describe()))
 
 
 def test_a_password_that_is_not_there_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from provisioner.errors import (
     DriftError,
     NoCapacityError,
 )
-from provisioner.resources import InstanceRequest
+from provisioner.resources import InstanceRequest, Price
 from provisioner.step import ABSENT, Presence
 from provisioner.steps.instances import RUNNING_DEADLINE_S, InstancesStep
 from tests.support.cloud import Killed
@@ -103,7 +103,7 @@ def test_the_hosts_addresses_are_known_afterwards() -> None:
     assert address.address.startswith("198.51.100.")
     assert address.private.startswith("172.16.0.")
     assert made.cloud.machines[address.instance_id].name == "demo-002"
-    assert made.store.get("price") == {"per_hour": 5.0, "currency": "CNY"}
+    assert made.store.state.price == Price(5.0, "CNY")
 
 
 # ------------------------------------------------------------------------------------------------ candidates
@@ -142,7 +142,7 @@ def test_without_any_capacity_all_that_was_tried_is_said() -> None:
         assert name in caught.value.message
     assert "zones" in caught.value.remedy
     assert made.cloud.count()["instance"] == 0
-    assert made.store.unresolved() == []
+    assert made.store.state.unresolved == []
 
 
 def test_a_refusal_is_not_tried_elsewhere() -> None:
@@ -151,7 +151,7 @@ def test_a_refusal_is_not_tried_elsewhere() -> None:
     with pytest.raises(CloudRefusedError, match="balance"):
         up(made)
     assert len(requests(made)) == 1
-    assert made.store.unresolved() == []
+    assert made.store.state.unresolved == []
 
 
 # ------------------------------------------------------------------------------------------------ resuming
@@ -194,7 +194,7 @@ def test_what_was_made_and_not_recorded_is_found_by_its_tags() -> None:
     up(again)
     assert len(requests(made)) == 1
     assert made.cloud.count()["instance"] == 2
-    assert again.store.unresolved() == []
+    assert again.store.state.unresolved == []
     assert again.deployment.address("demo-002").address
 
 
@@ -277,7 +277,7 @@ def test_disks_and_addresses_go_too() -> None:
     made.cloud.add("eip", made.deployment.tags)
     step(made).undo()
     assert not {"instance", "disk", "eip"} & set(made.cloud.count())
-    assert made.store.get("hosts") == []
+    assert made.store.state.hosts == ()
 
 
 # ------------------------------------------------------------------------------------------------ plan

@@ -77,7 +77,7 @@ def test_up_again_makes_none_twice(hidden: int) -> None:
         again = made.again()
         up(again)
         assert made.cloud.count() == ONE_OF_EACH, f"killed at {at}"
-        assert again.store.unresolved() == [], f"killed at {at}"
+        assert again.store.state.unresolved == [], f"killed at {at}"
         assert again.cloud_runner().up().changed == 0, f"killed at {at}"
 
 

@@ -84,7 +84,7 @@ def test_every_creating_call_has_a_token_that_was_written_down_before(made: Site
     creating = ("create_vpc", "create_vswitch", "create_security_group")
     tokens = {args[-1] for name in creating for args in made.cloud.called(name)}
     assert len(tokens) == 3
-    assert made.bench.store.unresolved() == []
+    assert made.bench.store.state.unresolved == []
 
 
 def test_the_key_pairs_name_tells_one_life_of_the_deployment_from_the_next(made: Site) -> None:
@@ -117,7 +117,7 @@ def test_what_is_there_is_found_and_its_intent_resolved() -> None:
     second.up()
     assert first.cloud.count()["vpc"] == 1
     assert len(first.cloud.called("create_vpc")) == 1
-    assert second.bench.store.unresolved() == []
+    assert second.bench.store.state.unresolved == []
 
 
 def test_two_of_a_kind_are_not_chosen_between(made: Site) -> None:

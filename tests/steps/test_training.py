@@ -247,7 +247,7 @@ def test_both_legs_of_the_sample_are_measured(sampled: Callable[..., Bench]) -> 
         assert step.check() == ABSENT
         step.apply()
         assert step.check().presence is Presence.PRESENT
-        kept = made.store.get("results")[-1]
+        kept = made.store.state.results[-1]
         wanted = {"model": "resnet50", "mode": "train", "dtype": dtype, "engine": "tfpark", "workers": 2, "steps": 7}
         assert wanted.items() <= kept.items()
         assert (kept["images_per_second"], kept["final_loss"], kept["batch_size"]) == (speed, 6.3, 4)
@@ -270,7 +270,7 @@ def test_a_sample_that_fails_is_not_measured(sampled: Callable[..., Bench]) -> N
     with pytest.raises(HostError, match="train/float32 failed on a") as caught:
         TrainStep(made.deployment, "float32").apply()
     assert "Iteration 7" in caught.value.tail[-1]
-    assert made.store.get("results", []) == []
+    assert made.store.state.results == ()
 
 
 def test_a_sample_too_short_to_measure_says_so(sampled: Callable[..., Bench]) -> None:
@@ -278,7 +278,7 @@ def test_a_sample_too_short_to_measure_says_so(sampled: Callable[..., Bench]) ->
     with pytest.raises(HostError, match="logged 7 iterations, and the first 7 are warm-up") as caught:
         TrainStep(made.deployment, "float32").apply()
     assert "workload.warmup_steps" in caught.value.remedy
-    assert made.store.get("results", []) == []
+    assert made.store.state.results == ()
 
 
 @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ def test_lines_become_progress_and_the_summary_is_kept(tmp_path: Path) -> None:
         "float32: 500 images evaluated after epoch 1: top-1 75.00%, top-5 90.00%",
         "float32: 12.2 images/s",
     ]
-    (kept,) = made.store.get("results")
+    (kept,) = made.store.state.results
     assert kept["images_per_second"] == 12.25
     (line,) = (made.store.folder / "results/measurements.jsonl").read_text().splitlines()
     assert json.loads(line) == json.loads(summary())
@@ -348,7 +348,7 @@ def test_an_error_line_becomes_the_message(tmp_path: Path) -> None:
     assert caught.value.host == "a"
     assert caught.value.tail == ("Traceback", said, "spark-submit ends")
     assert "logs/train-float32-1.log" in caught.value.remedy
-    assert made.store.get("results", []) == []
+    assert made.store.state.results == ()
 
 
 def test_without_an_error_line_the_command_says_what_happened(tmp_path: Path) -> None:
@@ -363,20 +363,20 @@ def test_an_end_without_a_summary_is_a_failure(tmp_path: Path) -> None:
     with pytest.raises(HostError, match="ended without a summary line") as caught:
         train(made, interval(5, loss=1.0)).apply()
     assert "train-float32-1.log" in caught.value.remedy
-    assert made.store.get("results", []) == []
+    assert made.store.state.results == ()
 
 
 def test_a_summary_that_makes_no_sense_is_not_kept(tmp_path: Path) -> None:
     made = bench(tmp_path)
     with pytest.raises(ProvisionerError, match="images_per_second"):
         train(made, summary(images_per_second=-1)).apply()
-    assert made.store.get("results", []) == []
+    assert made.store.state.results == ()
 
 
 def test_a_loss_that_is_no_number_is_kept_as_null(tmp_path: Path) -> None:
     made = bench(tmp_path)
     train(made, summary(final_loss=None)).apply()
-    assert made.store.get("results")[0]["final_loss"] is None
+    assert made.store.state.results[0]["final_loss"] is None
 
 
 def test_bert_is_named_and_counts_sequences(tmp_path: Path) -> None:
@@ -392,7 +392,7 @@ def test_bert_is_named_and_counts_sequences(tmp_path: Path) -> None:
 def test_what_the_figures_depend_on_is_kept_beside_them(tmp_path: Path) -> None:
     made = bench(tmp_path, "a", "b", spark={"workers": 2})
     train(made, summary()).apply()
-    found = made.store.get("results")[0]["environment"]
+    found = made.store.state.results[0]["environment"]
     assert found["workload"] == hashlib.sha256(workload_archive()).hexdigest()[:16]
     assert (found["settings"]["steps"], found["settings"]["batch_size"]) == (20, 32)
     assert [one["worker_cpus"] for one in found["hosts"]] == [["0-1", "2-3"]] * 2
@@ -413,7 +413,7 @@ def test_inference_has_no_loss_and_tells_its_latency(tmp_path: Path) -> None:
         "float32: 12.2 images/s; latency at batch size 1 p50 16.6 ms, p90 17.2 ms, p99 22.5 ms; "
         "2100 MiB of memory at most in a worker",
     ]
-    assert made.store.get("results")[0]["latency_ms"] == latency
+    assert made.store.state.results[0]["latency_ms"] == latency
 
 
 # ------------------------------------------------------------------------------------------------ done or not
@@ -452,8 +452,8 @@ def test_again_measures_anew_and_once(tmp_path: Path) -> None:
     host(made).answers = [("run-float32.sh", summary(images_per_second=20.0))]
     step.apply()
     assert step.check().detail == "20.0 images/s"
-    assert [kept["images_per_second"] for kept in made.store.get("results")] == [12.25, 20.0]
-    assert [kept["run"] for kept in made.store.get("results")] == ["train-float32-1", "train-float32-2"]
+    assert [kept["images_per_second"] for kept in made.store.state.results] == [12.25, 20.0]
+    assert [kept["run"] for kept in made.store.state.results] == ["train-float32-1", "train-float32-2"]
     for number, speed in ((1, 12.25), (2, 20.0)):
         (line,) = (made.store.folder / f"logs/train-float32-{number}.log").read_text().splitlines()
         assert json.loads(line)["images_per_second"] == speed, "each run has a log of its own"
@@ -465,7 +465,7 @@ def test_a_run_whose_line_was_cut_is_repeated(tmp_path: Path) -> None:
     answers = iter([ConnectError("cut"), summary()])
     host(made).answers = [("run-float32.sh", lambda command: next(answers))]
     made.runner(TrainStep(made.deployment, "float32")).up()
-    assert len(made.store.get("results")) == 1
+    assert len(made.store.state.results) == 1
 
 
 # ------------------------------------------------------------------------------------------------ the code

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from provisioner import inventory
 from provisioner.adapters.store import FolderStore
+from provisioner.cli import wiring
 from provisioner.deployment import Deployment, Outside
 from provisioner.inventory.spec import Spec
 from provisioner.runner import Event, Runner
+from provisioner.state import State
 from provisioner.step import Phase, Plan, Step
 from tests.support.clock import FakeClock
 from tests.support.cloud import FakeCloud, Fuse
@@ -33,30 +34,24 @@ def static_spec(*names: str, **sections: Any) -> Spec:
     return spec(provider="static", hosts=hosts, **sections)
 
 
+def began(spec: Spec, **fields: Any) -> FolderStore:
+    """The folder of a deployment that `up` has begun; `fields` of its state are as given."""
+    store = FolderStore.open(spec.name, create=True)
+    wiring.begin(store, spec)
+    with store.changing() as state:
+        for field, value in fields.items():
+            setattr(state, field, value)
+    return store
+
+
 class FusedStore(FolderStore):
     """The real folder; the process can die before and after each of its writes."""
 
     fuse = Fuse()
 
-    def set(self, key: str, value: Any) -> None:
+    def _save(self, content: bytes) -> None:
         self.fuse.cross()
-        super().set(key, value)
-        self.fuse.cross()
-
-    def intend(self, step: str) -> str:
-        self.fuse.cross()
-        token = super().intend(step)
-        self.fuse.cross()
-        return token
-
-    def record(self, step: str, ids: Sequence[str]) -> None:
-        self.fuse.cross()
-        super().record(step, ids)
-        self.fuse.cross()
-
-    def abandon(self, step: str) -> None:
-        self.fuse.cross()
-        super().abandon(step)
+        super()._save(content)
         self.fuse.cross()
 
 
@@ -79,8 +74,8 @@ class Bench:
         self.events: list[Event] = []
         self.store = FusedStore.open(spec.name, create=True)
         self.store.fuse = self.cloud.fuse
-        if self.store.get("run_id") is None:
-            self.store.set("run_id", run_id)
+        if not self.store.began:
+            self.store.keep(State.begin(spec, self.clock.now()).model_copy(update={"run_id": run_id}))
         self.deployment = Deployment(spec, self.outside())
 
     def outside(self) -> Outside:

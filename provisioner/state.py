@@ -1,0 +1,170 @@
+"""What is kept of a deployment between two commands, beside what the cloud itself knows: `state.json`.
+
+One typed model with a format number. `parse` reads every older format, through one pure function for each; a newer one
+is refused. Unknown fields of the same format are ignored, since a later version may have added them.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import from_json
+
+from provisioner.errors import StateError
+from provisioner.hosts.address import HostAddress
+from provisioner.inventory.spec import Spec
+from provisioner.resources import Kind, Price
+
+FORMAT = 2
+
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(extra="ignore", validate_assignment=True)
+
+
+class Intent(_Stored):
+    """A creating call: its ClientToken, and what it made; None while its answer is not known."""
+
+    token: str
+    ids: tuple[str, ...] | None = None
+
+
+class InstanceChoice(_Stored):
+    """What a RunInstances call was decided to ask for, so that the same call can be sent again."""
+
+    type: str
+    zone: str
+    image_id: str
+    release_at: str | None = None
+
+
+class GivenImage(_Stored):
+    """The container image that a host was given."""
+
+    tag: str
+    digest: str
+
+
+class State(_Stored):
+    """One deployment. It is read as a whole and written as a whole (`ports.Store`).
+
+    Attributes:
+        run_id: tells this life of the name from others, also in the cloud's tags.
+        created_at: when this life began.
+        removed_at: when `down` had ended it.
+        inventory: the inventory, as JSON.
+        endpoint: where the cloud's API is, when it is not the service's own.
+        public_key: the public half of the deployment's own SSH key.
+        zones: the candidate zones that the cloud told.
+        vswitch_zones: the zones that VSwitches were made for, each at the place of its subnet.
+        ids: what stands for each kind of the network.
+        intents: the creating calls, by their step's name.
+        made: what creating calls made and is not known to be gone.
+        pending_instances: the request of the RunInstances call that is on its way.
+        price: of all instances together.
+        hosts: where the instances are.
+        host_keys: the address at which each instance's SSH keys were recorded.
+        images: the container image that each host was given.
+        results: what was measured, in every life; `life` is the run id of its own.
+        runs: the highest number given to the runs of each name, in every life.
+    """
+
+    format: int = FORMAT
+    run_id: str
+    created_at: datetime
+    removed_at: datetime | None = None
+    inventory: dict[str, Any]
+    endpoint: str | None = None
+    public_key: str | None = None
+    zones: tuple[str, ...] = ()
+    vswitch_zones: tuple[str, ...] = ()
+    ids: Mapping[Kind, str] = {}
+    intents: Mapping[str, Intent] = {}
+    made: Mapping[Kind, tuple[str, ...]] = {}
+    pending_instances: InstanceChoice | None = None
+    price: Price | None = None
+    hosts: tuple[HostAddress, ...] = ()
+    host_keys: Mapping[str, str] = {}
+    images: Mapping[str, GivenImage] = {}
+    results: tuple[Mapping[str, Any], ...] = ()
+    runs: Mapping[str, int] = {}
+
+    @classmethod
+    def begin(cls, spec: Spec, at: datetime, *, last: State | None = None) -> State:
+        """A new life of a name: of the `last` one what was measured is left, and how its runs were numbered."""
+        return cls(
+            run_id=secrets.token_hex(4),
+            created_at=at,
+            inventory=spec.model_dump(mode="json"),
+            results=last.results if last else (),
+            runs=last.runs if last else {},
+        )
+
+    @property
+    def measured(self) -> tuple[Mapping[str, Any], ...]:
+        """What was measured in this life."""
+        return tuple(result for result in self.results if result["life"] == self.run_id)
+
+    @property
+    def latest_results(self) -> tuple[Mapping[str, Any], ...]:
+        """What was measured in this life, or before there is any, in the last life in which something was."""
+        life = self.results[-1]["life"] if self.results else self.run_id
+        return tuple(result for result in self.results if result["life"] == life)
+
+    @property
+    def unresolved(self) -> list[str]:
+        """Steps whose creating call may have gone out without its answer being recorded."""
+        return [step for step, intent in self.intents.items() if intent.ids is None]
+
+    def written(self) -> bytes:
+        """It as `parse` reads it."""
+        return self.model_dump_json(indent=1).encode()
+
+
+def parse(content: bytes, source: str) -> State:
+    """Read a state of this format or an older one; `source` names it in messages. Raises StateError."""
+    try:
+        document = from_json(content)
+    except ValueError as error:
+        raise _damaged(source, str(error)) from error
+    version = document.get("format") if isinstance(document, dict) else None
+    if type(version) is not int or version < 1:
+        raise _damaged(source, "it is JSON, but not a deployment's state")
+    if version > FORMAT:
+        raise StateError(
+            f"{source} was written by a newer provisioner (format {version}, this one reads up to {FORMAT})",
+            "update this one",
+        )
+    try:
+        while document["format"] < FORMAT:
+            document = UPGRADES[document["format"]](document)
+        return State.model_validate(document)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise _damaged(source, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _damaged(source, "it is JSON, but not a deployment's state") from error
+
+
+def _damaged(source: str, what: str) -> StateError:
+    return StateError(
+        f"{source} is damaged: {what}",
+        f"the cloud's tags still know what exists: move {source} away and run `provisioner down` or "
+        "`provisioner sweep`",
+    )
+
+
+def _from_1(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Format 1: `values` by name beside `intents`, None or nothing for what was not there yet."""
+    values = {name: value for name, value in document["values"].items() if value is not None}
+    images = {name.partition(":")[2]: values.pop(name) for name in list(values) if name.startswith("image:")}
+    results = [{"life": values["run_id"], **result} for result in values.pop("results", [])]
+    return {**values, "format": 2, "intents": document["intents"], "images": images, "results": results}
+
+
+UPGRADES: dict[int, Callable[[Mapping[str, Any]], dict[str, Any]]] = {1: _from_1}
+"""From each older format to the next."""
