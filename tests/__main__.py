@@ -1,6 +1,7 @@
 """`python -m tests`: every tier that this machine can run, fast ones first; then the tiers it could not run, and why.
 
-With PROVISIONER_REQUIRE_TIERS=1 (CI sets it) a tier that cannot run is a failure. Arguments go to pytest.
+With PROVISIONER_REQUIRE_TIERS=1 (CI sets it) a tier that cannot run is a failure, and the unit tier measures which
+lines of provisioner/ it reaches. Arguments go to pytest.
 """
 
 from __future__ import annotations
@@ -13,6 +14,10 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
+REQUIRED = os.environ.get("PROVISIONER_REQUIRE_TIERS") == "1"
+PROMISES = ("steps/*", "runner.py", "deployment*", "recording.py", "adapters/store.py")
+"""What keeps the promises about crashes, which the unit tier reaches; the rest is for other tiers as well."""
+LEAST_COVERED_PERCENT = 97
 MACHINE_TOOLS = ("systemd-nspawn", "debootstrap", "ip", "iptables", "dockerd", "java")
 
 
@@ -33,11 +38,29 @@ def pytest(*arguments: str) -> int:
     return subprocess.run([sys.executable, "-m", "pytest", *arguments, *sys.argv[1:]], cwd=HERE.parent).returncode
 
 
+def coverage() -> int:
+    """Show the lines that the unit tier did not reach in what keeps the promises; 2 when they are too many."""
+    print(f"\n=== coverage of {', '.join(PROMISES)}", flush=True)
+    files = ",".join(f"provisioner/{name}" for name in PROMISES)
+    words = [
+        "report",
+        f"--include={files}",
+        "--show-missing",
+        "--skip-covered",
+        f"--fail-under={LEAST_COVERED_PERCENT}",
+    ]
+    return subprocess.run([sys.executable, "-m", "coverage", *words], cwd=HERE.parent).returncode
+
+
 def main() -> int:
     """Run the tiers; the exit code."""
     lacking = missing()
     workers = ["-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile"]
-    codes = [pytest("tests", "--ignore=tests/offline", "--ignore=tests/machine", "--ignore=tests/workload", *workers)]
+    measured = ["--cov=provisioner", "--cov-report="] if REQUIRED else []
+    slower = ["--ignore=tests/offline", "--ignore=tests/machine", "--ignore=tests/workload"]
+    codes = [pytest("tests", *slower, *workers, *measured)]
+    if measured:
+        codes.append(coverage())
     codes.append(pytest("tests/offline", *workers))
     # Training takes every core: side by side the tests of this tier would only slow each other.
     codes.append(pytest("tests/workload"))
@@ -47,7 +70,7 @@ def main() -> int:
     print()
     for tier in lacking:
         print(f"tier {tier}: " + (f"NOT RUN, missing {', '.join(not_run[tier])}" if tier in not_run else "run"))
-    if not_run and os.environ.get("PROVISIONER_REQUIRE_TIERS") == "1":
+    if not_run and REQUIRED:
         print("PROVISIONER_REQUIRE_TIERS=1: a tier that was not run is a failure")
         return 1
     return next((code for code in codes if code), 0)
