@@ -307,7 +307,7 @@ def test_ctrl_c_ends_the_program_at_once_and_the_command_with_it(site: Site, ser
 from pathlib import Path
 from provisioner.adapters.clock import SystemClock
 from provisioner.adapters.ssh import SshConnector
-from provisioner.model import HostAddress
+from provisioner.hosts.address import HostAddress
 connector = SshConnector(key=Path({str(site.key)!r}), known_hosts=Path({str(site.known_hosts)!r}), accept_new=False,
                          connect_timeout_s=20, clock=SystemClock(), progress=print)
 connection = connector.connect(HostAddress("h", "127.0.0.1", "", {server.port}), ready_timeout_s=20)
@@ -839,7 +839,7 @@ import sys, termios
 from pathlib import Path
 from provisioner.adapters.clock import SystemClock
 from provisioner.adapters.ssh import SshConnector
-from provisioner.model import HostAddress
+from provisioner.hosts.address import HostAddress
 connector = SshConnector(key=Path(sys.argv[1]), known_hosts=Path(sys.argv[2]), accept_new=False,
                          connect_timeout_s=20, clock=SystemClock(), progress=print)
 connection = connector.connect(HostAddress("h", "127.0.0.1", "", int(sys.argv[3])), ready_timeout_s=20)
