@@ -22,6 +22,13 @@ def data_folder(name: str) -> Path:
     raise StateError(f"the folder {name} is missing from this installation", "install the package again")
 
 
+def workload_files() -> dict[str, bytes]:
+    """The workload as it is shipped: its modules and data files, by their path (`workload/…`), sorted."""
+    folder = data_folder("workload")
+    paths = sorted(path for kind in ("*.py", "*.json") for path in folder.rglob(kind))
+    return {f"workload/{path.relative_to(folder).as_posix()}": path.read_bytes() for path in paths}
+
+
 @lru_cache(maxsize=1)
 def _environment() -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined

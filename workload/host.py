@@ -1,12 +1,15 @@
 """What this machine is: processor, bf16-relevant instructions, cores, versions, memory used."""
 
 import importlib
+import json
 import os
+import pkgutil
 import platform
 import resource
 
-BF16_FLAGS = ("avx512_bf16", "amx_bf16")
-_SHOWN_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_fp16", "avx_ne_convert", "amx_tile", "amx_int8") + BF16_FLAGS
+_ISA = json.loads(pkgutil.get_data("workload", "isa.json").decode("utf-8"))  # also out of a zip
+BF16_FLAGS = tuple(_ISA["bf16"])
+_SHOWN_FLAGS = tuple(_ISA["beside"]) + BF16_FLAGS
 GLIBC_TUNABLES = "glibc.malloc.hugetlb=1"  # transparent huge pages for what malloc maps
 _CPU_FOLDER = "/sys/devices/system/cpu"
 
@@ -14,7 +17,8 @@ _CPU_FOLDER = "/sys/devices/system/cpu"
 def facts(cpuinfo="/proc/cpuinfo"):
     """``{"cpu", "isa", "cores"}``: model name, bf16-relevant flags, physical cores of the machine.
 
-    Source: ``/proc/cpuinfo`` and the kernel's CPU topology.
+    Source: ``/proc/cpuinfo`` and the kernel's CPU topology. Where the kernel tells no model name (arm64), "cpu" is the
+    architecture.
     """
     cpu, flags = platform.machine(), set()
     with open(cpuinfo) as lines:
@@ -22,7 +26,7 @@ def facts(cpuinfo="/proc/cpuinfo"):
             key, _, value = line.partition(":")
             if key.strip() == "model name":
                 cpu = value.strip()
-            elif key.strip() == "flags":
+            elif key.strip() in ("flags", "Features"):  # x86, arm64
                 flags = set(value.split())
                 break
     return {

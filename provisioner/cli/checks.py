@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+_CPUINFO = Path("/proc/cpuinfo")
+
 
 @dataclass(frozen=True)
 class Check:
@@ -87,13 +89,10 @@ def _docker() -> Check:
 
 
 def _bf16() -> Check:
-    from provisioner.steps.host import BF16_FLAGS
+    from provisioner.catalog import bf16_of
+    from provisioner.hosts.facts import cpu_flags
 
-    try:
-        flags = set(re.findall(r"^(?:flags|Features)\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.M)[0].split())
-    except (OSError, IndexError):
-        flags = set()
-    found = [flag for flag in BF16_FLAGS if flag in flags]
+    found = bf16_of(cpu_flags(_CPUINFO.read_text() if _CPUINFO.exists() else ""))
     return Check(
         "bfloat16 instructions",
         bool(found),

@@ -35,8 +35,7 @@ def types(
     ]
     headers = ["TYPE", "VCPU", "GIB", "BF16 BY", "CPU"]
     rows = [
-        [each.name, each.vcpus, f"{each.memory_gib:g}", " ".join(flag for flag in each.isa if "bf16" in flag), each.cpu]
-        for each in known
+        [each.name, each.vcpus, f"{each.memory_gib:g}", " ".join(catalog.bf16_of(each.isa)), each.cpu] for each in known
     ]
     if region:
         from provisioner.cli.offers import offers

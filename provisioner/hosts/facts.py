@@ -87,7 +87,7 @@ def parse_facts(output: str) -> HostFacts:
             distribution_version=release.get("VERSION_ID", ""),
             package_manager=next((name for program, name in _PACKAGE_MANAGERS.items() if program in programs), ""),
             cpu_model=cpu.get("model name") or cpu.get("Model name") or "",
-            cpu_flags=frozenset((cpu.get("flags") or cpu.get("Features") or "").split()),
+            cpu_flags=cpu_flags("\n".join(sections["cpuinfo"])),
             cpus=_cpus(_pairs(sections["allowed"], ":"), sections["topology"]),
             memory_gib=_gib(_pairs(sections["memory"], ":")["MemTotal"].split()[0]),
             disk_free_gib=_gib(sections["disk"][-1].split()[3]),
@@ -99,6 +99,12 @@ def parse_facts(output: str) -> HostFacts:
             "is it a Linux with /proc and a POSIX shell? The last lines are what it printed",
             tail=output.splitlines()[-20:],
         ) from error
+
+
+def cpu_flags(cpuinfo: str) -> frozenset[str]:
+    """The first CPU's flags in the text of /proc/cpuinfo: the line `flags` of x86 kernels, `Features` of arm64's."""
+    lines = _pairs(cpuinfo.splitlines(), ":")
+    return frozenset((lines.get("flags") or lines.get("Features") or "").split())
 
 
 def _sections(output: str) -> dict[str, list[str]]:

@@ -10,7 +10,7 @@ The rules, for any machine:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -41,13 +41,18 @@ class WorkerSet:
         return ",".join(f"{first}-{last}" if last > first else f"{first}" for first, last in ranges)
 
 
+def physical_cores(cpus: Iterable[Cpu]) -> int:
+    """How many cores these CPUs are, threads of one counted once. A core's number is its own within a socket only."""
+    return len({(cpu.socket, cpu.core) for cpu in cpus})
+
+
 def worker_sets(cpus: Sequence[Cpu], workers: int | Literal["auto"]) -> list[WorkerSet]:
     """Divide a host's CPUs among its workers, in the order of nodes and CPU numbers.
 
     Raises UsageError when there are more workers than cores, or no CPUs.
     """
     nodes = _cores_by_node(cpus)
-    total = sum(len(cores) for cores in nodes.values())
+    total = physical_cores(cpus)
     if not total:
         raise UsageError("no CPU is known to divide among workers")
     count = auto_workers(cpus) if workers == "auto" else workers
@@ -74,16 +79,15 @@ def auto_workers(cpus: Sequence[Cpu]) -> int:
 
     Below 12 cores one worker per core, up to 2: two one-core workers outran one process of two threads.
     """
-    nodes = _cores_by_node(cpus)
-    total = sum(len(cores) for cores in nodes.values())
+    total = physical_cores(cpus)
     wanted = total // CORES_PER_WORKER if total >= 2 * CORES_PER_WORKER else min(total, 2)
-    return max(wanted, len(nodes))
+    return max(wanted, len({cpu.node for cpu in cpus}))
 
 
 def warnings(cpus: Sequence[Cpu], sets: Sequence[WorkerSet]) -> list[str]:
     """What a person should know of a division: idle cores, and workers of different size."""
     found = []
-    total = sum(len(cores) for cores in _cores_by_node(cpus).values())
+    total = physical_cores(cpus)
     idle = total - sum(worker.physical_cores for worker in sets)
     if idle:
         found.append(f"{idle} of {total} cores stay idle: a worker does not span NUMA nodes; more workers use them")
@@ -91,16 +95,6 @@ def warnings(cpus: Sequence[Cpu], sets: Sequence[WorkerSet]) -> list[str]:
     if len(sizes) > 1:
         found.append(f"workers have from {sizes[0]} to {sizes[-1]} cores: the smallest sets the pace of training")
     return found
-
-
-def environment(worker_set: WorkerSet) -> dict[str, str]:
-    """The paper's exports for one worker, in the paper's order."""
-    return {
-        "KMP_BLOCKTIME": "0",
-        "OMP_NUM_THREADS": str(worker_set.physical_cores),
-        "KMP_AFFINITY": "granularity=fine,compact,1,0",
-        "KMP_SETTINGS": "1",
-    }
 
 
 def _cores_by_node(cpus: Sequence[Cpu]) -> dict[int, list[tuple[int, ...]]]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from provisioner import catalog
 from provisioner.errors import ProvisionerError
 from provisioner.render import counted
 from provisioner.reporting import paper
@@ -23,7 +24,6 @@ from provisioner.reporting.scaling import Point, Setting, scaling
 EVENTS = frozenset({"start", "interval", "evaluation", "summary", "error"})
 PERCENTILES = ("p50", "p90", "p99")
 _LABELS = {"float32": "FP32", "bfloat16": "Bfloat16"}
-_BF16_FLAGS = ("avx512_bf16", "amx_bf16", "bf16", "svebf16")
 _MODELS = {
     "resnet50": "ResNet-50",
     "resnet101": "ResNet-101",
@@ -284,8 +284,7 @@ def _machine(report: Report) -> Iterable[str]:
 def _bf16(isa: Sequence[str] | None) -> str:
     if isa is None:
         return "bfloat16 instructions: not known"
-    names = [flag for flag in _BF16_FLAGS if flag in isa]
-    return f"bfloat16 instructions: {', '.join(names) or 'none, so bfloat16 is emulated'}"
+    return f"bfloat16 instructions: {', '.join(catalog.bf16_of(isa)) or 'none, so bfloat16 is emulated'}"
 
 
 # ---------------------------------------------------------------------------------------------- writing

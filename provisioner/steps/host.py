@@ -7,11 +7,10 @@ import shlex
 from provisioner import catalog
 from provisioner.deployment import Deployment
 from provisioner.errors import HostError
+from provisioner.hosts import topology
 from provisioner.hosts.facts import HostFacts
 from provisioner.render import render
 from provisioner.step import Description, Finding, Presence, RenderedFile
-
-BF16_FLAGS = ("amx_bf16", "avx512_bf16", "bf16", "svebf16")
 
 
 class LoginStep:
@@ -38,12 +37,12 @@ class LoginStep:
     def check(self) -> Finding:
         """What the host is."""
         facts = self.deployment.facts(self._host)
-        bf16 = [flag for flag in BF16_FLAGS if flag in facts.cpu_flags]
+        bf16 = catalog.bf16_of(facts.cpu_flags)
         if not bf16:
             self.deployment.progress(
                 f"{self._host}: {facts.cpu_model} has no bfloat16 instructions; bfloat16 runs, but slower than it could"
             )
-        cores = len({cpu.core for cpu in facts.cpus})
+        cores = topology.physical_cores(facts.cpus)
         return Finding(
             Presence.PRESENT,
             f"{facts.cpu_model}, {cores} cores, {facts.memory_gib:.0f} GiB, {', '.join(bf16) or 'no bf16'}",

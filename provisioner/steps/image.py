@@ -12,7 +12,7 @@ from provisioner.deployment import Deployment
 from provisioner.errors import HostError, UsageError
 from provisioner.inventory.spec import ImageSpec, RegistryLoginSpec
 from provisioner.ports import ContainerRequest, ContainerState, Engine, OnLine
-from provisioner.render import data_folder
+from provisioner.render import data_folder, workload_files
 from provisioner.secret import Secret
 from provisioner.state import GivenImage
 from provisioner.step import ABSENT, Description, Finding, Presence
@@ -244,12 +244,7 @@ def context_of(name: str) -> dict[str, bytes]:
     Read once: the image is named after it, and somebody may be working on the files while the build goes on.
     """
     dockerfile = data_folder("templates") / "docker" / name / "Dockerfile"
-    workload = data_folder("workload")
-    context = {
-        f"workload/{path.relative_to(workload).as_posix()}": path.read_bytes()
-        for path in sorted(workload.rglob("*.py"))
-    }
-    return {"Dockerfile": dockerfile.read_bytes(), **context}
+    return {"Dockerfile": dockerfile.read_bytes(), **workload_files()}
 
 
 def build_arguments(dockerfile: bytes) -> dict[str, str | None]:

@@ -9,8 +9,10 @@ import math
 import re
 from typing import Any
 
+from provisioner import catalog
 from provisioner.deployment import Deployment
 from provisioner.errors import HostError
+from provisioner.hosts import topology
 from provisioner.hosts.facts import HostFacts
 from provisioner.inventory.spec import Dtype, WorkloadSpec
 from provisioner.steps.host import work_folder
@@ -22,7 +24,6 @@ _ITERATION = re.compile(
     r"\[Iteration (\d+)\].*Trained (\S+) records in (\S+) seconds\. "
     r"Throughput is (\S+) records/second\. Loss is (\S+)\."
 )
-_ISA = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16")
 
 
 def sample_root(deployment: Deployment) -> str:
@@ -91,8 +92,8 @@ class SampleLog:
             "final_loss": self._loss,
             "host": {
                 "cpu": self._facts.cpu_model,
-                "isa": [flag for flag in _ISA if flag in self._facts.cpu_flags],
-                "cores": len({cpu.core for cpu in self._facts.cpus}),
+                "isa": catalog.isa_of(self._facts.cpu_flags),
+                "cores": topology.physical_cores(self._facts.cpus),
             },
             "versions": {source.git.rstrip("/").rpartition("/")[2].removesuffix(".git"): source.ref} if source else {},
         }

@@ -9,10 +9,12 @@ import shlex
 import zipfile
 from typing import Any
 
+from provisioner import catalog
 from provisioner.deployment import Deployment
 from provisioner.errors import CommandError, HostError, UsageError
+from provisioner.hosts import topology
 from provisioner.inventory.spec import Dtype, WorkloadSpec
-from provisioner.render import data_folder, render
+from provisioner.render import render, workload_files
 from provisioner.reporting import report
 from provisioner.reporting.measurement import Measurement
 from provisioner.step import ABSENT, PRESENT, Description, Finding, Presence, RenderedFile
@@ -30,13 +32,12 @@ MEMORY = {"spark": "1g", "tfpark": "4g"}
 
 def workload_archive() -> bytes:
     """The folder workload/ as a zip, the same bytes for the same files, so that uploads can be compared."""
-    folder = data_folder("workload")
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(folder.rglob("*.py")):
-            entry = zipfile.ZipInfo(f"workload/{path.relative_to(folder).as_posix()}")
+        for path, content in workload_files().items():
+            entry = zipfile.ZipInfo(path)
             entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, path.read_bytes())
+            archive.writestr(entry, content)
     return buffer.getvalue()
 
 
@@ -150,7 +151,7 @@ class TrainStep:
             "work_folder": shlex.quote(layout.work),
         }
         if work.engine == "local":
-            cores = len({cpu.core for cpu in deployment.facts_or_expected(self._host).cpus})
+            cores = topology.physical_cores(deployment.facts_or_expected(self._host).cpus)
             text = render("spark/run-local.sh", **{**common, "threads": cores}, arguments=self._arguments())
             return RenderedFile(self._host, path, text, 0o755)
         spark = deployment.spec.spark
@@ -221,10 +222,10 @@ class TrainStep:
         facts = self.deployment.facts(host)
         return {
             "cpu": facts.cpu_model,
-            "bf16": sorted(flag for flag in facts.cpu_flags if "bf16" in flag),
+            "bf16": sorted(catalog.bf16_of(facts.cpu_flags)),
             "sockets": len({cpu.socket for cpu in facts.cpus}),
             "numa_nodes": len({cpu.node for cpu in facts.cpus}),
-            "cores": len({(cpu.socket, cpu.core) for cpu in facts.cpus}),
+            "cores": topology.physical_cores(facts.cpus),
             "cpus": len(facts.cpus),
             "memory_gib": round(facts.memory_gib),
             "distribution": f"{facts.distribution} {facts.distribution_version}",

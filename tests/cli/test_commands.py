@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.cli import checks
 from tests.support.cli import environment, provisioner, write
 
 COMMANDS = [
@@ -217,6 +218,9 @@ def test_types_lists_what_can_do_bf16_without_asking_anybody() -> None:
     assert done.code == 0
     assert "ecs.hfc7.24xlarge" in done.out
     assert "ecs.g6.large" not in done.out
+    columns = {line.split()[0]: line.split()[3:] for line in done.out.splitlines() if line.startswith("ecs.")}
+    assert columns["ecs.g8i.large"][:2] == ["avx512_bf16", "amx_bf16"]
+    assert columns["ecs.g8y.large"][:2] == ["bf16", "Yitian"]
     found = provisioner("types", "--json").json
     assert {"instance_type", "vcpus", "memory_gib", "isa", "cpu"} == set(found[0])
     assert found[0]["instance_type"].startswith("ecs.hfc7.")
@@ -230,6 +234,25 @@ def test_doctor_says_of_each_what_it_found_and_the_remedy() -> None:
     assert found["cloud credentials"]["ok"] is False
     assert all(check["remedy"] for check in found.values())
     assert not Path(environment()["XDG_STATE_HOME"]).exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("flags\t\t: fpu avx512_bf16 amx_bf16 amx_tile", "avx512_bf16, amx_bf16"),
+        ("Features\t: fp asimd i8mm bf16", "bf16"),
+        ("flags\t\t: fpu avx2", "none"),
+        ("processor\t: 0", "none"),
+    ],
+    ids=["AMX", "arm64", "no bf16", "no flags"],
+)
+def test_doctor_names_this_processors_bf16_instructions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, found: str
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{line}\n\nprocessor\t: 1\n")
+    monkeypatch.setattr(checks, "_CPUINFO", tmp_path / "cpuinfo")
+    check = next(check for check in checks.all_checks() if check.name == "bfloat16 instructions")
+    assert (check.ok, check.found) == (found != "none", found)
 
 
 def test_doctor_sees_credentials_without_showing_them() -> None:

@@ -11,7 +11,7 @@ import yaml
 
 from provisioner.errors import UsageError
 from provisioner.hosts import topology
-from provisioner.hosts.facts import Cpu
+from provisioner.hosts.facts import Cpu, parse_facts
 
 CASES = yaml.safe_load((Path(__file__).parents[1] / "data/topology/worker_sets.yaml").read_text())
 
@@ -91,14 +91,43 @@ def test_whatever_the_machine_workers_share_no_core_and_span_no_node(
                     assert max(sizes) - min(sizes) <= 1
 
 
-def test_a_worker_gets_the_papers_exports_in_the_papers_order() -> None:
-    environment = topology.environment(topology.worker_sets(machine(2, 24, 2, "adjacent"), 8)[0])
-    assert list(environment.items()) == [
-        ("KMP_BLOCKTIME", "0"),
-        ("OMP_NUM_THREADS", "6"),
-        ("KMP_AFFINITY", "granularity=fine,compact,1,0"),
-        ("KMP_SETTINGS", "1"),
-    ]
+HOSTS = yaml.safe_load((Path(__file__).parents[1] / "data/topology/hosts.yaml").read_text())
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case["name"]) for case in HOSTS])
+def test_real_hosts_are_divided_as_the_case_says(case: dict[str, Any]) -> None:
+    """From what the kernel shows to the workers: CPUs offline, nodes interleaved or many."""
+    cpus = parse_facts(shown(case)).cpus
+    assert topology.physical_cores(cpus) == case["cores"]
+    for workers, expected in case["workers"].items():
+        sets = topology.worker_sets(cpus, workers)
+        numactl = [one.numactl for one in sets]
+        assert (len(sets), numactl[0], numactl[-1]) == (expected["count"], expected["first"], expected["last"])
+        assert topology.warnings(cpus, sets) == expected.get("warnings", [])
+        if not expected.get("warnings"):
+            assert sorted(number for one in sets for number in one.cpus) == [cpu.number for cpu in cpus]
+
+
+def shown(case: dict[str, Any]) -> str:
+    """What FACTS_SCRIPT prints there: CPU i and i + `apart` are one core, those that are offline are not shown."""
+    online = [number for number in range(case["cpus"]) if number not in case.get("offline", [])]
+    lines = ["hostname=h", "home=/root", "user=root", "[os-release]", "[cpuinfo]"]
+    lines += ["[allowed]", f"Cpus_allowed_list:\t0-{case['cpus'] - 1}", f"count: {len(online)}", "[topology]"]
+    for number in online:
+        siblings = [other for other in online if (other - number) % case["apart"] == 0]
+        lines.append(
+            f"/sys/devices/system/cpu/cpu{number}/topology/thread_siblings_list:{','.join(map(str, siblings))}"
+        )
+    for node, numbers in enumerate(case["nodes"]):
+        lines.append(f"/sys/devices/system/node/node{node}/cpulist:{numbers}")
+    return "\n".join(
+        [*lines, "[memory]", "MemTotal: 263856328 kB", "[disk]", "/dev/vda1 103079200 5000000 93000000 6% /"]
+    )
+
+
+def test_cores_numbered_anew_on_each_socket_count_each() -> None:
+    assert topology.physical_cores([Cpu(0, 0, 0, 0), Cpu(1, 0, 0, 0), Cpu(2, 0, 1, 1), Cpu(3, 0, 1, 1)]) == 2
+    assert topology.physical_cores([]) == 0
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,21 @@ def test_the_page_needs_nothing_else_and_runs_nothing(case: str) -> None:
         assert row.header[0] in page.text, "what was escaped reads as it was"
 
 
+@pytest.mark.parametrize(
+    ("isa", "said"),
+    [
+        (["avx2", "amx_bf16", "avx512_bf16"], "avx512_bf16, amx_bf16"),
+        (["asimd", "svebf16", "bf16"], "bf16, svebf16"),
+        (["avx2"], "none, so bfloat16 is emulated"),
+    ],
+    ids=["AMX", "arm64", "none"],
+)
+def test_the_report_names_the_bf16_instructions_of_any_processor(isa: list[str], said: str) -> None:
+    host = {"cpu": "a CPU", "isa": isa, "cores": 2}
+    built = report.build("demo", [report.measurement({**SUMMARY, "host": host})])
+    assert f"CPU: a CPU, 2 cores; bfloat16 instructions: {said}\n" in report.to_table(built)
+
+
 def test_csv_reads_back_as_the_measurements() -> None:
     measured = read("both")
     rows = list(csv.DictReader(io.StringIO(report.to_csv(measured))))

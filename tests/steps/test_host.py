@@ -35,16 +35,24 @@ def bench(host: FakeHost) -> Bench:
 # ------------------------------------------------------------------------------------------------ login
 
 
-def test_a_login_says_what_the_host_is(tmp_path: Path) -> None:
-    made = bench(FakeHost("a", tmp_path, cpus=cpus(nodes=2, cores=4, threads=2)))
+@pytest.mark.parametrize(
+    ("flags", "bf16"),
+    [
+        ("flags\t\t: fpu avx512_bf16 amx_tile amx_bf16", "avx512_bf16, amx_bf16"),
+        ("Features\t: fp asimd svebf16 bf16", "bf16, svebf16"),
+    ],
+    ids=["AMX", "arm64"],
+)
+def test_a_login_says_what_the_host_is(tmp_path: Path, flags: str, bf16: str) -> None:
+    made = bench(FakeHost("a", tmp_path, cpus=cpus(nodes=2, cores=4, threads=2), flags=flags))
     finding = LoginStep(made.deployment, "a").check()
     assert finding.presence is Presence.PRESENT
-    assert finding.detail == "A processor, 8 cores, 24 GiB, amx_bf16, avx512_bf16"
+    assert finding.detail == f"A processor, 8 cores, 24 GiB, {bf16}"
     assert made.told == []
 
 
 def test_a_processor_without_bfloat16_is_said_aloud(tmp_path: Path) -> None:
-    made = bench(FakeHost("a", tmp_path, flags="fpu sse2"))
+    made = bench(FakeHost("a", tmp_path, flags="flags\t\t: fpu sse2"))
     assert LoginStep(made.deployment, "a").check().detail.endswith("no bf16")
     assert made.told == ["a: A processor has no bfloat16 instructions; bfloat16 runs, but slower than it could"]
 

@@ -478,7 +478,8 @@ def test_the_archive_is_the_same_every_time_and_holds_the_package() -> None:
         names = archive.namelist()
         assert names == sorted(names)
         assert {"workload/__init__.py", "workload/cli.py", "workload/engines/spark.py"} <= set(names)
-        assert all(name.endswith(".py") for name in names)
+        assert "workload/isa.json" in names
+        assert all(name.endswith((".py", ".json")) for name in names)
         assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
 
 

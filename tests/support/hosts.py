@@ -34,7 +34,7 @@ def facts_output(
     hostname: str = "web-1",
     cpus: Sequence[Cpu] = cpus(),
     programs: Sequence[str] = ("python3", "java", "numactl", "taskset"),
-    flags: str = "fpu avx512_bf16 amx_bf16",
+    flags: str = "flags\t\t: fpu avx512_bf16 amx_bf16",
     user: str = "root",
 ) -> str:
     """What FACTS_SCRIPT prints on such a host."""
@@ -62,7 +62,7 @@ def facts_output(
             'VERSION_ID="12"',
             "[cpuinfo]",
             "model name\t: A processor",
-            f"flags\t\t: {flags}",
+            flags,
             "[allowed]",
             f"Cpus_allowed_list:\t0-{len(cpus) - 1}",
             f"count: {len(cpus)}",

@@ -7,7 +7,7 @@ import zipfile
 
 import pytest
 
-from tests.workload.support import ROOT, Run
+from tests.workload.support import ROOT, Run, package_files
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def package_zip(tmp_path_factory):
     """The folder workload/ as the zip that spark-submit --py-files takes, and a launcher beside it."""
     folder = tmp_path_factory.mktemp("package")
     with zipfile.ZipFile(folder / "workload.zip", "w") as archive:
-        for path in sorted((ROOT / "workload").rglob("*.py")):
+        for path in package_files():
             archive.write(path, path.relative_to(ROOT))
     shutil.copy(ROOT / "workload" / "__main__.py", folder / "run_workload.py")
     return folder

@@ -7,6 +7,11 @@ ROOT = pathlib.Path(__file__).parents[2]
 SMALL = ["--model", "resnet14", "--image-size", "32", "--classes", "10", "--batch-size", "8"]
 
 
+def package_files():
+    """The files of the folder workload/ that are shipped."""
+    return sorted(path for kind in ("*.py", "*.json") for path in (ROOT / "workload").rglob(kind))
+
+
 class Run:
     """A finished workload process: ``code``, ``events`` (its stdout, every line JSON) and ``stderr``."""
 

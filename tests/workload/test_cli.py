@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from tests.workload.support import ROOT
+from tests.workload.support import ROOT, package_files
 from workload import cli
 from workload.errors import UsageError
 
@@ -61,7 +61,7 @@ def test_every_way_to_start_it_finds_the_package(tmp_path, form):
     }[form]
     (tmp_path / "run_workload.py").write_text(script.read_text())
     with zipfile.ZipFile(tmp_path / "workload.zip", "w") as archive:
-        for path in (ROOT / "workload").rglob("*.py"):
+        for path in package_files():
             archive.write(path, path.relative_to(ROOT))
     run = subprocess.run(
         [*command, "--resume"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
@@ -71,7 +71,7 @@ def test_every_way_to_start_it_finds_the_package(tmp_path, form):
 
 
 def test_it_never_imports_the_provisioner():
-    for path in (ROOT / "workload").rglob("*.py"):
+    for path in package_files():
         assert "provisioner" not in path.read_text(), path
 
 

@@ -1,6 +1,7 @@
 """CPU facts from the kernel's own text, and the number of compute threads."""
 
 import os
+import platform
 
 import pytest
 
@@ -13,6 +14,16 @@ flags\t\t: fpu sse2 avx2 avx512f {flags}
 processor\t: 1
 model name\t: another one
 flags\t\t: fpu
+"""
+
+
+ARM64_CPUINFO = """processor\t: 0
+BogoMIPS\t: 100.00
+Features\t: fp asimd sve sve2 i8mm {flags}
+CPU implementer\t: 0x41
+
+processor\t: 1
+Features\t: fp
 """
 
 
@@ -32,6 +43,17 @@ def test_facts_name_the_processor_and_only_what_matters_for_bf16(tmp_path, flags
     assert facts["isa"] == isa
     assert facts["cores"] >= 1
     assert host.has_bf16(facts) is bf16
+
+
+@pytest.mark.parametrize(("flags", "bf16"), [("", []), ("svebf16 bf16", ["bf16", "svebf16"]), ("bf16", ["bf16"])])
+def test_an_arm64_kernel_names_the_line_of_its_flags_otherwise(tmp_path, flags, bf16):
+    """Yitian 710 has bf16; "none, so bfloat16 is emulated" was said of it."""
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(ARM64_CPUINFO.format(flags=flags))
+    facts = host.facts(cpuinfo)
+    assert facts["cpu"] == platform.machine()
+    assert facts["isa"] == ["asimd", "i8mm", "sve", "sve2", *bf16]
+    assert host.has_bf16(facts) is bool(bf16)
 
 
 def test_hyper_thread_siblings_count_as_one_core(tmp_path, monkeypatch):

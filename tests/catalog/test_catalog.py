@@ -16,7 +16,7 @@ from provisioner.hosts import topology
 from provisioner.hosts.expected import expected_facts
 from provisioner.inventory.spec import CloudSpec
 
-DATA = Path(__file__).parent / "data/catalog"
+DATA = Path(__file__).parents[1] / "data/catalog"
 TYPES = yaml.safe_load((DATA / "types.yaml").read_text())
 REFUSED = yaml.safe_load((DATA / "refused.yaml").read_text())
 BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
@@ -151,13 +151,13 @@ def test_importing_reads_nothing_and_loads_nothing_heavy() -> None:
     """`--help` and an offline plan stay quick."""
     heavy = ["yaml", "difflib", "paramiko", "docker", "tensorflow", "alibabacloud_ecs20140526", "rich", "jinja2"]
     code = (
-        "import sys\nfrom provisioner import catalog\n"
+        "import sys\nfrom provisioner import catalog\nfrom provisioner.catalog import instance_types\n"
         "from provisioner.hosts import topology\nfrom provisioner.reporting import report\n"
         f"print([name for name in {heavy!r} if name in sys.modules])\n"
         "catalog.require_bf16('ecs.hfc7.24xlarge')\n"
-        "print(catalog._types.cache_info().misses, 'difflib' in sys.modules)\n"
-        "catalog.bf16_types()\nprint(catalog._types.cache_info().misses)"
+        "print(instance_types._types.cache_info().misses, 'difflib' in sys.modules)\n"
+        "catalog.bf16_types()\nprint(instance_types._types.cache_info().misses)"
     )
-    root = Path(catalog.__file__).parent.parent
+    root = Path(catalog.__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.split("\n") == ["[]", "1 False", "1", ""]

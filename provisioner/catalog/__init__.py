@@ -1,0 +1,30 @@
+"""What the program knows without asking anybody: processors, instance types, images, distributions.
+
+The facts are data (`provisioner/data/`), read at the first question and kept. They decide what can do bfloat16 and what
+a plan expects of hosts that do not exist yet; stock, price and the newest image are always asked of the service, and
+CPU topology of the running host.
+"""
+
+from provisioner.catalog.distributions import HostPrograms, host_programs
+from provisioner.catalog.flags import bf16_flags, bf16_of, isa_of
+from provisioner.catalog.images import ContainerImage, ImageFamily, container_image, image_families, image_family
+from provisioner.catalog.instance_types import InstanceType, all_types, bf16_types, lookup, nearest_bf16, require_bf16
+
+__all__ = [
+    "ContainerImage",
+    "HostPrograms",
+    "ImageFamily",
+    "InstanceType",
+    "all_types",
+    "bf16_flags",
+    "bf16_of",
+    "bf16_types",
+    "container_image",
+    "host_programs",
+    "image_families",
+    "image_family",
+    "isa_of",
+    "lookup",
+    "nearest_bf16",
+    "require_bf16",
+]
