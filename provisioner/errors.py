@@ -5,7 +5,8 @@ ProvisionerError                    exit 1
 │   └── InventoryError              exit 2: the inventory is wrong; one line per problem
 ├── CloudError                      the cloud said no, or nothing
 │   ├── CredentialsError            no credentials, or the cloud does not accept them
-│   ├── NoCapacityError             no stock of this type in this zone: try the next candidate
+│   ├── NoCapacityError             this type cannot be had in this zone: try the next candidate
+│   │   └── TypeRefusedError        nor in any other zone: try the next type
 │   ├── CloudRefusedError           quota, balance, permission, bad parameter: trying again is no use
 │   └── CloudUnavailableError       retried until the deadline without an answer that counts
 ├── HostError                       one host failed; the others go on
@@ -84,6 +85,10 @@ class CredentialsError(CloudError):
 
 class NoCapacityError(CloudError):
     """This instance type cannot be had in this zone now; another candidate may be."""
+
+
+class TypeRefusedError(NoCapacityError):
+    """This instance type cannot be had in any zone, for this account or with this image; another type may be."""
 
 
 class CloudRefusedError(CloudError):

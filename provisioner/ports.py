@@ -90,11 +90,14 @@ class Cloud(Protocol):
         ...
 
     def newest_image(self, family: str, instance_type: str) -> Image:
-        """DescribeImages: the newest image of a system image family. Raises CloudRefusedError when there is none."""
+        """DescribeImages: the newest image of a system image family. Raises TypeRefusedError when the type has none."""
         ...
 
     def run_instances(self, request: InstanceRequest, tags: Mapping[str, str], token: str) -> list[str]:
-        """RunInstances, all or none. Raises NoCapacityError when another type or zone may do. Does not wait."""
+        """RunInstances, all or none. Does not wait.
+
+        Raises NoCapacityError when another candidate may do, its child TypeRefusedError when only another type may.
+        """
         ...
 
     def check_run_instances(self, request: InstanceRequest, tags: Mapping[str, str]) -> None:
@@ -114,7 +117,7 @@ class Cloud(Protocol):
         ...
 
     def zones(self) -> list[str]:
-        """DescribeZones: the region's zones."""
+        """DescribeZones: the region's zones that take new instances and VSwitches."""
         ...
 
     def type_offers(self, instance_types: Sequence[str]) -> list[TypeOffer]:

@@ -276,9 +276,14 @@ class Runner:
         deadline = clock.monotonic() + LAG_S
         for step in store.state.unresolved:
             kind: Kind = "instance" if step == "instances" else _kind(step)
-            while not self.deployment.cloud.find(kind, self.deployment.own_tags) and clock.monotonic() < deadline:
+            while not self._shows(kind, step.partition("/")[2]) and clock.monotonic() < deadline:
                 self.deployment.progress(f"looking for a {kind} whose creation was not answered")
                 clock.sleep(1.0)
+
+    def _shows(self, kind: Kind, zone: str) -> bool:
+        """Whether something of a kind shows: of VSwitches, of which each zone may have one, the zone's own."""
+        found = self.deployment.cloud.find(kind, self.deployment.own_tags)
+        return any(not zone or resource.zone == zone for resource in found)
 
 
 def _kind(step: str) -> Kind:

@@ -59,7 +59,6 @@ class State(_Stored):
         inventory: the inventory, as JSON.
         endpoint: where the cloud's API is, when it is not the service's own.
         public_key: the public half of the deployment's own SSH key.
-        zones: the candidate zones that the cloud told.
         vswitch_zones: the zones that VSwitches were made for, each at the place of its subnet.
         ids: what stands for each kind of the network.
         intents: the creating calls, by their step's name.
@@ -80,7 +79,6 @@ class State(_Stored):
     inventory: dict[str, Any]
     endpoint: str | None = None
     public_key: str | None = None
-    zones: tuple[str, ...] = ()
     vswitch_zones: tuple[str, ...] = ()
     ids: Mapping[Kind, str] = {}
     intents: Mapping[str, Intent] = {}

@@ -140,6 +140,7 @@ CODES: dict[str, tuple[int, str]] = {
     "InvalidCidrBlock.Overlapped": (400, "The specified CIDR block overlaps with other subnets."),
     "InvalidCidrBlock": (400, "The specified CIDR block is not in the VPC's."),
     "QuotaExceeded.Vpc": (400, "The number of VPCs exceeds the quota."),
+    "ResourceNotAvailable": (400, "Resource you requested is not available in this region or zone."),
     "QuotaExceeded.VSwitch": (400, "The number of VSwitches exceeds the quota."),
     "InvalidVSwitchId.NotFound": (404, "The specified VSwitch does not exist."),
     "InvalidVSwitchId.Necessary": (400, "The parameter VSwitchId is necessary for a security group of a VPC."),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from provisioner.deployment import Deployment
-from provisioner.errors import CloudError, CloudRefusedError, DeadlineError, DriftError, NoCapacityError
+from provisioner.errors import CloudRefusedError, DeadlineError, DriftError, NoCapacityError, TypeRefusedError
 from provisioner.hosts.address import HostAddress
 from provisioner.resources import TAG_NAME, Instance, InstanceRequest, Price
 from provisioner.state import InstanceChoice
@@ -15,12 +15,9 @@ from provisioner.steps.network import (
     KeyPairStep,
     SecurityGroupStep,
     VSwitchStep,
-    candidate_zones,
     delete_tagged,
 )
-
-NON_ROOT = "ecs-user"
-"""The only other login that the service sets up on its images (ImageOptions.LoginAsNonRoot)."""
+from provisioner.steps.request import Candidate, instance_request, none_of
 
 RUNNING_DEADLINE_S = 600.0
 GONE = ("Stopping", "Stopped")
@@ -41,6 +38,7 @@ class InstancesStep:
         self.group = group
         self.key_pair = key_pair
         self._there: list[Instance] = []
+        self._images: dict[str, str] = {}
 
     # ------------------------------------------------------------------------------------------------- plan
 
@@ -109,32 +107,36 @@ class InstancesStep:
                 )
 
     def apply(self) -> None:
-        """RunInstances for the first candidate that has capacity; wait until all are Running."""
+        """RunInstances for the first candidate that can be had; wait until all are Running."""
         if not self._there:  # as `check` saw it, which ran before
             self._create()
         self._wait_until_running()
 
-    def _candidates(self) -> Iterator[tuple[str, str]]:
-        for instance_type in self.deployment.spec.cloud.instance_types:
-            for zone in candidate_zones(self.deployment):
-                yield instance_type, zone
-
     def _create(self) -> None:
+        """One candidate after the other, until the service makes all instances of one.
+
+        Raises NoCapacityError with every refusal when it makes none of them, and at once what no candidate can mend.
+        """
         deployment, store = self.deployment, self.deployment.store
-        refusals: list[CloudError] = []
         # A run cut off between the call and its answer left an intent: the same token, with the same request, first.
         pending = store.state.pending_instances if self.name in store.state.unresolved else None
-        choices = iter(self._candidates())
-        while pending := pending or next((self._choose(*choice) for choice in choices), None):
-            deployment.progress(f"asking for {len(deployment.host_names)} x {pending.type} in {pending.zone}")
-            request = self.request(**dict(pending))
+        refusals: list[NoCapacityError] = []
+        refused_types: set[str] = set()
+        for candidate in self._candidates(pending):
+            if candidate.instance_type in refused_types:
+                continue
+            deployment.progress(
+                f"asking for {len(deployment.host_names)} x {candidate.instance_type} in {candidate.zone}"
+            )
             try:
-                self._note_price(request)
+                request = self._request(pending or self._choose(candidate))
                 token = store.intend(self.name)
                 ids = deployment.cloud.run_instances(request, deployment.tags, token)
             except NoCapacityError as error:
                 store.abandon(self.name)
                 refusals.append(error)
+                if isinstance(error, TypeRefusedError):
+                    refused_types.add(candidate.instance_type)
                 deployment.progress(f"{error.message}; trying the next candidate")
                 pending = None
             except CloudRefusedError:
@@ -144,45 +146,47 @@ class InstancesStep:
                 deployment.note_made("instance", ids)
                 store.record(self.name, ids)
                 return
-        tried = "; ".join(dict.fromkeys(error.message for error in refusals))
-        raise NoCapacityError(
-            f"none of the {len(refusals)} candidates has capacity ({tried})",
-            "add instance types or zones to the inventory, or try another region or a later hour",
-        )
+        raise none_of(refusals)
 
-    def _choose(self, instance_type: str, zone: str) -> InstanceChoice:
+    def _candidates(self, pending: InstanceChoice | None) -> Iterator[Candidate]:
+        if pending:
+            yield Candidate(pending.type, pending.zone)
+        yield from self.vswitch.candidates()
+
+    def _choose(self, candidate: Candidate) -> InstanceChoice:
         """Everything about a request that could come out differently another time, written down before the call."""
         deployment = self.deployment
         cloud = deployment.spec.cloud
+        image_id = cloud.image_id or self._newest_image(candidate.instance_type)
+        self._note_price(instance_request(deployment.spec, deployment.host_names, candidate, image_id=image_id))
+        self.vswitch.in_zone(candidate.zone)
         release_at = None
         if cloud.auto_release_hours:
             moment = deployment.ports.clock.now() + timedelta(hours=cloud.auto_release_hours)
             release_at = moment.replace(second=0, microsecond=0).isoformat()
-        image_id = cloud.image_id or deployment.cloud.newest_image(cloud.image_family, instance_type).id
-        choice = InstanceChoice(type=instance_type, zone=zone, image_id=image_id, release_at=release_at)
+        choice = InstanceChoice(
+            type=candidate.instance_type, zone=candidate.zone, image_id=image_id, release_at=release_at
+        )
         with deployment.store.changing() as state:
             state.pending_instances = choice
         return choice
 
-    def request(self, *, type: str, zone: str, image_id: str, release_at: str | None) -> InstanceRequest:
-        """What RunInstances is asked; equal for equal arguments, as a ClientToken demands."""
-        cloud = self.deployment.spec.cloud
-        return InstanceRequest(
-            names=self.deployment.host_names,
-            instance_type=type,
-            zone=zone,
-            image_id=image_id,
-            vswitch_id=self.vswitch.in_zone(zone),
+    def _newest_image(self, instance_type: str) -> str:
+        if instance_type not in self._images:
+            family = self.deployment.spec.cloud.image_family
+            self._images[instance_type] = self.deployment.cloud.newest_image(family, instance_type).id
+        return self._images[instance_type]
+
+    def _request(self, choice: InstanceChoice) -> InstanceRequest:
+        return instance_request(
+            self.deployment.spec,
+            self.deployment.host_names,
+            Candidate(choice.type, choice.zone),
+            image_id=choice.image_id,
+            auto_release_at=datetime.fromisoformat(choice.release_at) if choice.release_at else None,
+            vswitch_id=self.vswitch.in_zone(choice.zone),
             security_group_id=self.group.id(),
             key_pair=self.key_pair.id(),
-            system_disk=cloud.system_disk,
-            internet_bandwidth_mbps=cloud.internet_bandwidth_mbps,
-            spot=cloud.spot,
-            auto_release_at=datetime.fromisoformat(release_at) if release_at else None,
-            deletion_protection=cloud.deletion_protection,
-            ram_role=cloud.ram_role,
-            user_data=cloud.user_data,
-            login_as_non_root=self.deployment.spec.ssh.user == NON_ROOT,
         )
 
     def _note_price(self, request: InstanceRequest) -> None:

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from ipaddress import ip_network
 
 from provisioner.deployment import Deployment
-from provisioner.errors import CloudRefusedError, DriftError, StateError
+from provisioner.errors import CloudRefusedError, DriftError, NoCapacityError, StateError
 from provisioner.resources import TAG_NAME, IngressRule, Kind, Resource
 from provisioner.step import ABSENT, PRESENT, Description, Finding, PlannedResource, Presence
+from provisioner.steps.request import Candidate, candidates, no_zone, none_of
 
 RULE_DESCRIPTION = "provisioner: SSH from the caller"
 
@@ -128,6 +129,7 @@ class VSwitchStep(_CloudStep):
         super().__init__(deployment)
         self.vpc = vpc
         self._by_zone: dict[str, str] = {}
+        self._candidates: list[Candidate] | None = None
 
     @property
     def given(self) -> str | None:
@@ -147,8 +149,31 @@ class VSwitchStep(_CloudStep):
         return found[0] if found else None
 
     def apply(self) -> None:
-        """CreateVSwitch in the first candidate zone."""
-        self.in_zone(candidate_zones(self.deployment)[0])
+        """CreateVSwitch in the zone of the first candidate whose zone takes one."""
+        refusals: list[NoCapacityError] = []
+        for zone in dict.fromkeys(candidate.zone for candidate in self.candidates()):
+            self.deployment.progress(f"asking for a VSwitch in {zone}")
+            try:
+                self.in_zone(zone)
+            except NoCapacityError as error:
+                refusals.append(error)
+                self.deployment.progress(f"{error.message}; trying the next zone")
+            else:
+                return
+        raise none_of(refusals)
+
+    def candidates(self) -> list[Candidate]:
+        """The types and zones to ask for, in order; the cloud is asked once for what is in stock and open.
+
+        Raises CloudRefusedError when no zone may be used.
+        """
+        if self._candidates is None:
+            spec, cloud = self.deployment.spec, self.deployment.cloud
+            stock = cloud.stock(spec.cloud.instance_types, spot=spec.cloud.spot is not None)
+            self._candidates = candidates(spec, stock, cloud.zones())
+        if not self._candidates:
+            raise no_zone(self.deployment.spec)
+        return self._candidates
 
     def in_zone(self, zone: str) -> str:
         """The id of our VSwitch in a zone, created if it is not there."""
@@ -168,9 +193,13 @@ class VSwitchStep(_CloudStep):
                 state.vswitch_zones = zones
         cidr = _subnet(deployment.spec.cloud.vpc_cidr, zones.index(zone))
         token = deployment.store.intend(name)
-        identifier = deployment.cloud.create_vswitch(
-            self.vpc.id(), zone, cidr, deployment.spec.name, deployment.tags, token
-        )
+        try:
+            identifier = deployment.cloud.create_vswitch(
+                self.vpc.id(), zone, cidr, deployment.spec.name, deployment.tags, token
+            )
+        except (NoCapacityError, CloudRefusedError):
+            deployment.store.abandon(name)
+            raise
         deployment.note_made(self.kind, [identifier])
         deployment.store.record(name, [identifier])
         self._by_zone[zone] = identifier
@@ -184,23 +213,6 @@ def _subnet(cidr: str, index: int) -> str:
     if index >= len(subnets):
         raise CloudRefusedError(f"{cidr} has no room for a VSwitch in another zone", "give a wider cloud.vpc_cidr")
     return str(subnets[index])
-
-
-def candidate_zones(deployment: Deployment) -> list[str]:
-    """The zones to try, in order: the inventory's, or with `auto` those in stock first, then the region's others."""
-    cloud = deployment.spec.cloud
-    if cloud.zones != "auto":
-        return list(cloud.zones)
-    known = list(deployment.store.state.zones)
-    if not known:
-        stock = deployment.cloud.stock(cloud.instance_types, spot=cloud.spot is not None)
-        in_stock = [zone for instance_type in cloud.instance_types for zone in stock.get(instance_type, [])]
-        known = list(dict.fromkeys([*in_stock, *deployment.cloud.zones()]))
-        if not known:
-            raise CloudRefusedError(f"region {cloud.region} shows no zones", "check cloud.region")
-        with deployment.store.changing() as state:
-            state.zones = tuple(known)
-    return known
 
 
 class SecurityGroupStep(_CloudStep):

@@ -64,14 +64,14 @@ def test_the_state_outlives_the_process(store: FolderStore) -> None:
 
 def test_a_change_is_a_change_once_its_block_has_ended(store: FolderStore) -> None:
     with store.changing() as state:
-        state.zones = ("z",)
-        assert store.state.zones == reopened().state.zones == ()
-    assert store.state.zones == reopened().state.zones == ("z",)
+        state.vswitch_zones = ("z",)
+        assert store.state.vswitch_zones == reopened().state.vswitch_zones == ()
+    assert store.state.vswitch_zones == reopened().state.vswitch_zones == ("z",)
 
 
 def test_a_change_that_breaks_off_changes_nothing(store: FolderStore) -> None:
     with pytest.raises(ZeroDivisionError), store.changing() as state:
-        state.zones = (str(1 / 0),)
+        state.vswitch_zones = (str(1 / 0),)
     assert store.state == reopened().state
 
 
@@ -361,7 +361,7 @@ def test_a_second_run_is_kept_out_and_told_by_whom_until_the_first_is_gone(store
     with store.lock():
         assert store.state.public_key == "the holder's", "what the other run wrote is not lost"
         with store.changing() as state:
-            state.zones = ("mine",)
+            state.vswitch_zones = ("mine",)
     assert reopened().state.public_key == "the holder's"
 
 

@@ -350,7 +350,7 @@ def test_run_refuses_what_cannot_be() -> None:
 # ------------------------------------------------------------------------------------------------ lives of a name
 
 
-ONE_LIFE = {"hosts": (HostAddress("x", "192.0.2.1", "192.0.2.1"),), "ids": {"vpc": "vpc-1"}, "zones": ("z",)}
+ONE_LIFE = {"hosts": (HostAddress("x", "192.0.2.1", "192.0.2.1"),), "ids": {"vpc": "vpc-1"}, "vswitch_zones": ("z",)}
 
 
 def test_a_new_life_begins_with_nothing_of_the_last_but_what_was_measured() -> None:

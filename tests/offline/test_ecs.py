@@ -19,6 +19,7 @@ from provisioner.errors import (
     CredentialsError,
     DeadlineError,
     NoCapacityError,
+    TypeRefusedError,
 )
 from provisioner.inventory.spec import SpotSpec, SystemDiskSpec
 from provisioner.resources import IngressRule, InstanceRequest
@@ -369,7 +370,7 @@ def test_what_can_be_had(desk: Desk) -> None:
     image = desk.cloud.newest_image(FAMILY, TYPE)
     assert image.family == FAMILY
     assert image.size_gib >= 1
-    with pytest.raises(CloudRefusedError):
+    with pytest.raises(TypeRefusedError):
         desk.cloud.newest_image("acs:nothing", TYPE)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -94,9 +95,9 @@ def test_a_storm_of_throttling_is_survived(site: Site) -> None:
 
 
 def test_without_stock_in_the_first_zone_the_next_is_taken(site: Site) -> None:
-    """Each candidate with a ClientToken of its own."""
+    """What was in stock may be gone when it is asked for. Each candidate has a ClientToken of its own."""
     zones = ["cn-hangzhou-i", "cn-hangzhou-j"]
-    site.faults({"kind": "no-stock", "zone": zones[0]})
+    site.faults({"action": "RunInstances", "kind": "error", "code": "OperationDenied.NoStock", "status": 403})
     site.up(site.inventory(cloud=f", zones: [{', '.join(zones)}]"))
     runs = [call for call in site.simulator.calls if call["action"] == "RunInstances"]
     tried = [(call["params"]["InstanceType"], call["params"]["ZoneId"]) for call in runs]
@@ -107,13 +108,77 @@ def test_without_stock_in_the_first_zone_the_next_is_taken(site: Site) -> None:
     assert site.kinds() == {}
 
 
+def test_a_zone_that_shows_no_stock_is_not_tried_while_another_has_some(site: Site) -> None:
+    zones = ["cn-hangzhou-i", "cn-hangzhou-j"]
+    site.faults({"kind": "no-stock", "zone": zones[0]})
+    site.up(site.inventory(cloud=f", zones: [{', '.join(zones)}]"))
+    (run,) = [call for call in site.simulator.calls if call["action"] == "RunInstances"]
+    assert run["params"]["ZoneId"] == zones[1]
+    assert site.kinds() == ONE_OF_EACH
+
+
 def test_without_stock_anywhere_nothing_is_left_running(site: Site) -> None:
     site.faults({"kind": "no-stock"})
     done = site.run("up", site.inventory(), "--yes")
     assert done.code == 1
-    assert "has capacity" in done.err
+    assert "candidates can be had" in done.err
     assert "ecs.hfc7.large" in done.err
     assert site.kinds()["instance"] == 0
+
+
+REFUSALS = {
+    # the account may not buy so large a type: no zone mends that, so that of each type one zone is tried
+    "a limit of the account": (
+        "InvalidInstanceType.ValueNotSupported",
+        400,
+        "The specified instanceType exceeds the maximum limit for the POSTPaid instances.",
+        2,
+        "quotas.console.aliyun.com",
+    ),
+    "a held account": ("InvalidAccountStatus.SecurityRisk", 403, "Your account has security risks.", 1, "verify"),
+}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_what_no_zone_mends_is_not_tried_in_all_of_them(site: Site, refusal: str) -> None:
+    code, status, message, calls, said = REFUSALS[refusal]
+    fault = {"action": "RunInstances", "kind": "error", "times": None}
+    site.faults({**fault, "code": code, "status": status, "message": message})
+    done = site.run("up", site.inventory(), "--yes")
+    assert done.code == 1
+    assert message.rstrip(".") in done.err
+    assert said in done.err
+    assert site.actions().count("RunInstances") == calls
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {
+            "action": "RunInstances",
+            "code": "OperationDenied",
+            "status": 403,
+            "message": "The resource is out of usage",
+        },
+        {"action": "RunInstances", "code": "Zone.NotOnSale", "status": 403},
+        {"action": "DescribePrice", "code": "PriceNotFound", "status": 400},
+        {"action": "CreateVSwitch", "code": "ResourceNotAvailable", "status": 400},
+    ],
+    ids=lambda fault: f"{fault['action']} {fault['code']}",
+)
+def test_a_zone_that_is_refused_leads_to_the_next(site: Site, fault: dict[str, Any]) -> None:
+    """Whichever call says so."""
+    site.faults({"kind": "error", "times": 1, **fault})
+    site.up(site.inventory())
+    assert site.kinds()["instance"] == 1
+
+
+def test_zones_that_are_closed_to_what_is_new_are_not_tried(site: Site) -> None:
+    site.faults({"kind": "no-stock"})
+    assert site.run("up", site.inventory(), "--yes").code == 1
+    tried = {call["params"]["ZoneId"] for call in site.simulator.calls if call["action"] == "CreateVSwitch"}
+    assert "cn-hangzhou-i" in tried
+    assert "cn-hangzhou-g" not in tried
 
 
 def test_a_hundred_instances_are_one_call(make_site: Callable[..., Site]) -> None:

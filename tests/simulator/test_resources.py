@@ -278,6 +278,20 @@ def test_catalogue(client: Client) -> None:
     assert client.call("GetCallerIdentity")["IdentityType"] == "Account"
 
 
+def test_zones_that_are_closed_to_what_is_new(client: Client) -> None:
+    """DescribeZones says what may be created where; the creating call and the price refuse the rest."""
+    zones = client.call("DescribeZones")["Zones"]["Zone"]
+    creates = {zone["ZoneId"]: zone["AvailableResourceCreation"]["ResourceTypes"] for zone in zones}
+    assert {"Instance", "VSwitch"} <= set(creates["cn-hangzhou-i"])
+    assert creates["cn-hangzhou-g"] == ["Disk"]
+    brief = client.call("DescribeZones", Verbose="False")["Zones"]["Zone"]
+    assert {frozenset(zone) for zone in brief} == {frozenset({"ZoneId", "LocalName", "ZoneType"})}
+    with pytest.raises(Refused, match="400 ResourceNotAvailable"):
+        client.network("cn-hangzhou-g")
+    with pytest.raises(Refused, match="400 PriceNotFound"):
+        client.call("DescribePrice", InstanceType="ecs.hfc7.large", ZoneId="cn-hangzhou-g")
+
+
 def test_stock(simulate: Any) -> None:
     """Zones sell, have sold out, or do not sell at all; what is on offer says so."""
     client = simulate(faults=[{"kind": "no-stock", "zone": "cn-hangzhou-j", "instance_type": "ecs.hfc7.*"}])

@@ -13,6 +13,7 @@ from provisioner.errors import (
     DeadlineError,
     DriftError,
     NoCapacityError,
+    TypeRefusedError,
 )
 from provisioner.resources import InstanceRequest, Price
 from provisioner.step import ABSENT, Presence
@@ -123,6 +124,83 @@ def test_every_zone_of_a_type_before_the_next_type_with_a_new_token_each() -> No
     assert len(set(tokens(made))) == 4
     assert made.cloud.count()["vswitch"] == 2
     assert any("trying the next candidate" in line for line in made.told)
+
+
+EVERY_PAIR = [(name, zone) for name in TYPES for zone in ZONES]
+
+
+@pytest.mark.parametrize("method", ["newest_image", "price", "create_vswitch", "run_instances"])
+def test_whatever_refuses_a_candidate_the_next_is_tried(method: str) -> None:
+    """The image, the price, the VSwitch and the instances themselves: each call may know of a closed zone."""
+    made = bench()
+    made.cloud.failures[method] = [NoCapacityError("Zone.NotOnSale")]
+    up(made)
+    (instance,) = made.cloud.machines.values()
+    # A VSwitch is made in the first zone that takes one before there is any talk of instances.
+    assert (instance.instance_type, instance.zone) == EVERY_PAIR[0 if method == "create_vswitch" else 1]
+    assert made.store.state.unresolved == []
+
+
+def test_a_zone_without_vswitch_is_left_for_the_next_candidate() -> None:
+    """The first zone has no stock, the second one takes no VSwitch."""
+    made = bench(instance_types=TYPES[:1], zones=[*ZONES, "cn-hangzhou-j"])
+    made.cloud.sold_out = {("*", ZONES[0])}
+    network = made.cloud_runner()
+    for step_ in network.plan.phases[0].steps:
+        step_.check()
+        step_.apply()
+    made.cloud.failures["create_vswitch"] = [NoCapacityError("ResourceNotAvailable")]
+    up(made)
+    (instance,) = made.cloud.machines.values()
+    assert instance.zone == "cn-hangzhou-j"
+    assert made.store.state.unresolved == []
+
+
+@pytest.mark.parametrize("method", ["newest_image", "price", "run_instances"])
+def test_a_type_that_is_refused_is_not_tried_in_other_zones(method: str) -> None:
+    """An image that does not fit, a type that the account may not buy: no zone mends that."""
+    made = bench()
+    made.cloud.failures[method] = [TypeRefusedError("InvalidInstanceType.ValueNotSupported")]
+    up(made)
+    (instance,) = made.cloud.machines.values()
+    assert (instance.instance_type, instance.zone) == EVERY_PAIR[2]
+    assert TYPES[0] not in [request.instance_type for request in requests(made)[1:]]
+
+
+def test_a_type_that_is_refused_ends_at_its_first_zone_and_says_what_to_do() -> None:
+    made = bench(instance_types=TYPES[:1])
+    made.cloud.failures["run_instances"] = [TypeRefusedError("beyond the limit", "ask for more in the Quota Center")]
+    with pytest.raises(NoCapacityError, match=r"^beyond the limit: ask for more in the Quota Center$"):
+        up(made)
+    assert len(requests(made)) == 1
+    assert made.cloud.count()["vswitch"] == 1
+
+
+@pytest.mark.parametrize("method", ["newest_image", "price", "create_vswitch", "run_instances"])
+def test_what_no_candidate_mends_ends_up_whichever_call_says_so(method: str) -> None:
+    made = bench()
+    made.cloud.failures[method] = [CloudRefusedError("Forbidden.RAM")]
+    with pytest.raises(CloudRefusedError, match="RAM"):
+        up(made)
+    assert len(made.cloud.called(method)) == 1
+    assert made.store.state.unresolved == []
+
+
+def test_a_type_in_stock_is_taken_before_one_that_is_not() -> None:
+    """Wherever it stands in the inventory."""
+    made = bench(zones="auto")
+    made.cloud.in_stock = {TYPES[0]: [], TYPES[1]: ["cn-hangzhou-k"]}
+    up(made)
+    (request,) = requests(made)
+    assert (request.instance_type, request.zone) == (TYPES[1], "cn-hangzhou-k")
+
+
+def test_an_image_is_looked_up_once_for_each_type() -> None:
+    made = bench()
+    made.cloud.sold_out = {("*", "*")}
+    with pytest.raises(NoCapacityError):
+        up(made)
+    assert [args[1] for args in made.cloud.called("newest_image")] == TYPES
 
 
 def test_the_instances_vswitch_is_the_one_in_their_zone() -> None:

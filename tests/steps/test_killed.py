@@ -81,10 +81,12 @@ def test_up_again_makes_none_twice(hidden: int) -> None:
         assert again.cloud_runner().up().changed == 0, f"killed at {at}"
 
 
+@pytest.mark.parametrize("sold_out", [False, True], ids=["first zone", "second zone"])
 @pytest.mark.parametrize("hidden", LAGS)
-def test_down_after_a_killed_up_forgets_nothing(hidden: int) -> None:
-    for at in instants(bench(), up):
-        made = bench(hidden)
+def test_down_after_a_killed_up_forgets_nothing(hidden: int, sold_out: bool) -> None:
+    """Nor the VSwitch of a zone in which no instance came."""
+    for at in instants(bench(first_zone_sold_out=sold_out), up):
+        made = bench(hidden, first_zone_sold_out=sold_out)
         killed(made, up, at)
         down(made.again())
         assert made.cloud.count() == {}, f"killed at {at}"

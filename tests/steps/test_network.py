@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from provisioner.errors import CloudRefusedError, CloudUnavailableError, DriftError, StateError
+from provisioner.errors import CloudRefusedError, CloudUnavailableError, DriftError, NoCapacityError, StateError
 from provisioner.resources import IngressRule
 from provisioner.step import ABSENT, Presence
 from provisioner.steps.network import (
@@ -15,7 +15,6 @@ from provisioner.steps.network import (
     SecurityGroupStep,
     VpcStep,
     VSwitchStep,
-    candidate_zones,
 )
 from tests.support.deployments import CALLER, PUBLIC_KEY, Bench, spec
 
@@ -182,35 +181,56 @@ def test_ours_are_deleted_and_nothing_else(made: Site) -> None:
 # ------------------------------------------------------------------------------------------------ zones
 
 
-def test_zones_in_stock_come_first() -> None:
-    auto = site(zones="auto")
-    assert candidate_zones(auto.bench.deployment) == ["cn-hangzhou-j", "cn-hangzhou-i", "cn-hangzhou-k"]
-    candidate_zones(auto.bench.deployment)
-    assert len(auto.cloud.called("stock")) == 1
-
-
-def test_the_zones_stay_the_same_for_a_run_that_goes_on() -> None:
-    """Stock changes; what was begun in one zone is not begun again in another."""
+def test_the_first_vswitch_is_in_a_zone_in_stock() -> None:
     auto = site(zones="auto")
     auto.up()
-    auto.cloud.first_zones = ["cn-hangzhou-k"]
-    again = Site(auto.bench.again())
-    again.up()
-    assert candidate_zones(again.bench.deployment)[0] == "cn-hangzhou-j"
+    assert [args[1] for args in auto.cloud.called("create_vswitch")] == ["cn-hangzhou-j"]
+
+
+def test_stock_is_asked_for_once_a_run() -> None:
+    auto = site(zones="auto")
+    auto.vswitch.candidates()
+    auto.vswitch.candidates()
+    assert len(auto.cloud.called("stock")) == len(auto.cloud.called("zones")) == 1
+
+
+def test_a_zone_that_takes_no_vswitch_leads_to_the_next() -> None:
+    """And its call is not waited for later: it made nothing."""
+    auto = site(zones="auto")
+    auto.cloud.failures["create_vswitch"] = [NoCapacityError("ResourceNotAvailable")]
+    auto.up()
+    assert [args[1] for args in auto.cloud.called("create_vswitch")] == ["cn-hangzhou-j", "cn-hangzhou-i"]
     assert auto.cloud.count()["vswitch"] == 1
+    assert auto.bench.store.state.unresolved == []
 
 
-def test_given_zones_are_not_asked_for() -> None:
-    given = site(**ZONES)
-    assert candidate_zones(given.bench.deployment) == list(ZONES["zones"])
-    assert given.cloud.calls == []
+def test_a_refusal_that_no_zone_mends_ends_it() -> None:
+    auto = site(zones="auto")
+    auto.cloud.failures["create_vswitch"] = [CloudRefusedError("QuotaExceeded.VSwitch")]
+    with pytest.raises(CloudRefusedError, match="Quota"):
+        auto.up()
+    assert len(auto.cloud.called("create_vswitch")) == 1
+    assert auto.bench.store.state.unresolved == []
+
+
+def test_no_zone_takes_a_vswitch() -> None:
+    auto = site(zones="auto")
+    auto.cloud.failures["create_vswitch"] = [NoCapacityError(f"no VSwitch in {zone}") for zone in "jik"]
+    with pytest.raises(NoCapacityError, match=r"none of the 3 candidates.*in j; no VSwitch in i; no VSwitch in k"):
+        auto.up()
 
 
 def test_a_region_without_zones_is_an_error() -> None:
-    none = site()
+    none = site(zones="auto")
     none.cloud.first_zones = none.cloud.region_zones = []
-    with pytest.raises(CloudRefusedError, match="shows no zones"):
-        candidate_zones(none.bench.deployment)
+    with pytest.raises(CloudRefusedError, match="shows no zone that takes new instances"):
+        none.vswitch.candidates()
+
+
+def test_zones_that_the_region_does_not_show_are_an_error() -> None:
+    none = site(zones=["cn-hangzhou-x"])
+    with pytest.raises(CloudRefusedError, match=r"cn-hangzhou-x: region cn-hangzhou has no such zone.*cloud\.zones"):
+        none.vswitch.candidates()
 
 
 def test_each_zone_has_a_vswitch_of_its_own_range(made: Site) -> None:

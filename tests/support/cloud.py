@@ -83,7 +83,8 @@ class FakeCloud:
         lost: method name -> errors for its next calls, which make their change before.
         hidden: how many lookups what is made from now on stays invisible for.
         polls_until_running: how often a new instance shows Pending and Starting before it runs.
-        first_zones: the zones that `stock` shows for every type.
+        first_zones: the zones that `stock` shows for every type, unless `in_stock` has it.
+        in_stock: instance type -> the zones that `stock` shows for it.
     """
 
     region = "cn-hangzhou"
@@ -101,6 +102,7 @@ class FakeCloud:
         self.polls_until_running = 2
         self.region_zones = ["cn-hangzhou-i", "cn-hangzhou-j", "cn-hangzhou-k"]
         self.first_zones = ["cn-hangzhou-j"]
+        self.in_stock: dict[str, list[str]] = {}
         self.command_results: Callable[[str], CommandResult] = lambda instance_id: CommandResult(
             instance_id, "Success", 0, f"{HOST_KEY} root@{instance_id}\n"
         )
@@ -227,7 +229,7 @@ class FakeCloud:
 
     @_call
     def stock(self, instance_types: Sequence[str], *, spot: bool = False) -> dict[str, list[str]]:
-        return {name: list(self.first_zones) for name in instance_types}
+        return {name: list(self.in_stock.get(name, self.first_zones)) for name in instance_types}
 
     @_call
     def zones(self) -> list[str]:

@@ -17,6 +17,7 @@ from provisioner.errors import (
     CredentialsError,
     DeadlineError,
     NoCapacityError,
+    TypeRefusedError,
 )
 from provisioner.ports import Clock
 
@@ -236,7 +237,11 @@ def _called(action: str, parameters: Mapping[str, Any]) -> str:
 
 
 def _refusal(action: str, parameters: Mapping[str, Any], fault: Fault, meaning: Verdict) -> CloudError:
-    kinds: dict[str, type[CloudError]] = {"next": NoCapacityError, "credentials": CredentialsError}
+    kinds: dict[str, type[CloudError]] = {
+        "next": NoCapacityError,
+        "next-type": TypeRefusedError,
+        "credentials": CredentialsError,
+    }
     request = f" (request {fault.request_id})" if fault.request_id else ""
     remedy = meaning.remedy
     if fault.denied_action:

@@ -7,7 +7,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal, NamedTuple, cast
 
-Class = Literal["retry", "next", "give-up", "credentials", "gone"]
+Class = Literal["retry", "next", "next-type", "give-up", "credentials", "gone"]
 
 
 class Verdict(NamedTuple):

@@ -7,22 +7,28 @@ from collections.abc import Sequence
 from provisioner.adapters.ecs.api import dig
 from provisioner.adapters.ecs.instances import spot, system_disk
 from provisioner.adapters.ecs.part import Part, batches
-from provisioner.errors import CloudRefusedError
+from provisioner.errors import TypeRefusedError
 from provisioner.resources import Image, InstanceRequest, Price, TypeOffer
 
 TYPES_A_CALL = 10
 ARCHITECTURES = {"X86": "x86_64", "ARM": "arm64"}
 IN_STOCK = ("WithStock", "ClosedWithStock")
 """The second: there is some, but none will be added."""
+NEEDED = ("Instance", "VSwitch")
+"""What a zone must let be created."""
 
 
 class Offers(Part):
     """Everything that is asked before something is created."""
 
     def zones(self) -> list[str]:
-        """DescribeZones: the region's zones."""
-        body = self._api.call("DescribeZones", {"Verbose": False}, expect="Zones")
-        return sorted(str(zone["ZoneId"]) for zone in dig(body, "Zones.Zone", []))
+        """DescribeZones: the region's zones that take new instances and VSwitches."""
+        body = self._api.call("DescribeZones", {"Verbose": True}, expect="Zones")
+        return sorted(
+            str(zone["ZoneId"])
+            for zone in dig(body, "Zones.Zone", [])
+            if set(NEEDED) <= set(dig(zone, "AvailableResourceCreation.ResourceTypes", NEEDED))
+        )
 
     def stock(self, instance_types: Sequence[str], *, spot: bool = False) -> dict[str, list[str]]:
         """DescribeAvailableResource: the zones in stock for each type; a type without stock has an empty list.
@@ -69,7 +75,7 @@ class Offers(Part):
         ]
 
     def newest_image(self, family: str, instance_type: str) -> Image:
-        """DescribeImages: the newest image of a system image family. Raises CloudRefusedError when there is none."""
+        """DescribeImages: the newest image of a system image family. Raises TypeRefusedError when the type has none."""
         asked = {
             "ImageFamily": family,
             "ImageOwnerAlias": "system",
@@ -78,9 +84,9 @@ class Offers(Part):
         }
         found = self._api.items("DescribeImages", asked)
         if not found:
-            raise CloudRefusedError(
+            raise TypeRefusedError(
                 f"the image family {family} has no image for {instance_type} in {self.region}",
-                "correct cloud.image_family, or name a cloud.image_id",
+                "correct cloud.image_family, or name a cloud.image_id, or an instance type that the family is made for",
                 action="DescribeImages",
             )
         newest = max(found, key=lambda item: str(item.get("CreationTime") or ""))

@@ -1,7 +1,7 @@
 """What can be bought: regions, zones, instance types, images, prices. Facts come from the program's data files.
 
 Which zone sells what, and every price, is fiction: each region's first zone has only the families without bfloat16,
-the others have all of them.
+the others have all of them; some zones are closed to what is new.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ REGIONS = {
     "eu-central-1": "abc",
     "us-east-1": "ab",
 }
+
+CLOSED = frozenset({"cn-hangzhou-g", "cn-shanghai-e", "cn-beijing-c"})
+"""Zones that take no new instances and VSwitches, whatever else runs there."""
 
 VCPU_PRICE = 0.152  # per hour; what hfc7.large cost in 2021 is twice that
 
@@ -79,8 +82,14 @@ class Catalog:
         joint = "" if region[-1].isdigit() else "-"
         return [f"{region}{joint}{letter}" for letter in self.regions[region]]
 
+    def creates(self, zone: str) -> list[str]:
+        """The kinds of resources that a zone lets be created."""
+        return ["Disk"] if zone in CLOSED else ["VSwitch", "IoOptimized", "Instance", "DedicatedHost", "Disk"]
+
     def sells(self, zone: str, instance_type: InstanceType) -> bool:
         """Whether a zone has a type at all (stock aside)."""
+        if zone in CLOSED:
+            return False
         region = next(name for name in self.regions if zone in self.zones(name))
         return not instance_type.bf16 or zone != self.zones(region)[0]
 

@@ -22,10 +22,13 @@ def describe_regions(call: Call) -> Answer:
 
 @action("DescribeZones", versions=(ECS, VPC))
 def describe_zones(call: Call) -> Answer:
-    """The zones of a region, with what they sell."""
+    """The zones of a region, with what they sell; without Verbose only their names."""
     catalog = call.account.catalog
-    zones = []
+    zones: list[Answer] = []
     for zone in catalog.zones(call.region):
+        if not call.params.flag("Verbose", True):
+            zones.append({"ZoneId": zone, "LocalName": zone, "ZoneType": "AvailabilityZone"})
+            continue
         sold = [kind for kind in catalog.types.values() if catalog.sells(zone, kind)]
         families = sorted({kind.family for kind in sold})
         zones.append(
@@ -33,9 +36,9 @@ def describe_zones(call: Call) -> Answer:
                 "ZoneId": zone,
                 "LocalName": zone,
                 "ZoneType": "AvailabilityZone",
-                "AvailableResourceCreation": {"ResourceTypes": ["Instance", "Disk", "VSwitch", "IoOptimized"]},
+                "AvailableResourceCreation": {"ResourceTypes": catalog.creates(zone)},
                 "AvailableDiskCategories": {"DiskCategories": sorted({disk for kind in sold for disk in kind.disks})},
-                "AvailableInstanceTypes": {"InstanceTypes": [] if _brief(call) else [kind.id for kind in sold]},
+                "AvailableInstanceTypes": {"InstanceTypes": [kind.id for kind in sold]},
                 "AvailableResources": {
                     "ResourcesInfo": [
                         {
@@ -48,10 +51,6 @@ def describe_zones(call: Call) -> Answer:
             }
         )
     return {"Zones": {"Zone": zones}}
-
-
-def _brief(call: Call) -> bool:
-    return call.params.text("Verbose", "true").lower() == "false"
 
 
 @action("DescribeInstanceTypeFamilies")
@@ -180,6 +179,9 @@ def describe_price(call: Call) -> Answer:
     kind = call.account.catalog.types.get(params.need("InstanceType"))
     if kind is None:
         raise ApiError("InvalidInstanceType.ValueNotSupported")
+    zone = params.text("ZoneId")
+    if zone and (zone not in call.account.catalog.zones(call.region) or not call.account.catalog.sells(zone, kind)):
+        raise ApiError("PriceNotFound")
     hours = {"Hour": 1, "Day": 24, "Week": 168, "Month": 720, "Year": 8640}
     unit = params.text("PriceUnit", "Hour")
     if unit not in hours:

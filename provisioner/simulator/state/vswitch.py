@@ -72,6 +72,8 @@ def create_vswitch(call: Call) -> Answer:
     zone = params.need("ZoneId")
     if zone not in account.catalog.zones(vpc.region):
         raise ApiError("InvalidZoneId.NotFound")
+    if "VSwitch" not in account.catalog.creates(zone):
+        raise ApiError("ResourceNotAvailable")
     network = read_cidr(params.need("CidrBlock"), shortest=16, longest=29)
     if vpc.status(call.now) != "Available":
         raise ApiError("IncorrectVpcStatus")

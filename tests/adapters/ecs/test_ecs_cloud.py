@@ -12,7 +12,13 @@ import pytest
 from provisioner.adapters.ecs.instances import sequence
 from provisioner.adapters.ecs.removal import DELETE_S
 from provisioner.adapters.ecs.sdk import Fault
-from provisioner.errors import CloudRefusedError, CloudUnavailableError, DeadlineError, NoCapacityError
+from provisioner.errors import (
+    CloudRefusedError,
+    CloudUnavailableError,
+    DeadlineError,
+    NoCapacityError,
+    TypeRefusedError,
+)
 from provisioner.inventory.spec import SpotSpec, SystemDiskSpec
 from provisioner.resources import CommandResult, Image, IngressRule, InstanceRequest, Price, Resource, TypeOffer
 from tests.adapters.ecs.script import Bench, Script
@@ -727,6 +733,15 @@ def test_zones() -> None:
     assert Bench(Script(DescribeZones=[answer])).cloud.zones() == ["z-a", "z-b"]
 
 
+def test_zones_that_take_no_instances_or_no_vswitches_are_left_out() -> None:
+    """Only the detailed answer says so."""
+    creates = {"z-a": ["Disk", "Instance", "VSwitch"], "z-b": ["Disk"], "z-c": ["Instance"], "z-d": ["VSwitch"]}
+    zones = [{"ZoneId": z, "AvailableResourceCreation": {"ResourceTypes": types}} for z, types in creates.items()]
+    bench = Bench(Script(DescribeZones=[{"Zones": {"Zone": zones}}]))
+    assert bench.cloud.zones() == ["z-a"]
+    assert bench.script.calls[0][1]["Verbose"] is True
+
+
 def test_types_are_asked_for_ten_at_a_time_and_all_pages_are_read() -> None:
     """Since 2023-11-15 the service gives only the first page unless asked for more."""
     names = [f"ecs.x.{number}" for number in range(12)]
@@ -762,8 +777,8 @@ def test_the_newest_image_is_taken() -> None:
     assert bench.script.calls[0][1]["ImageOwnerAlias"] == "system"
 
 
-def test_a_family_without_images_is_refused_with_what_to_do() -> None:
-    with pytest.raises(CloudRefusedError, match=r"cloud\.image_family"):
+def test_a_family_without_images_for_a_type_leads_to_the_next_type() -> None:
+    with pytest.raises(TypeRefusedError, match=r"cloud\.image_family"):
         Bench(Script(DescribeImages=[{"Images": {}, "TotalCount": 0}])).cloud.newest_image("f", "ecs.x")
 
 

@@ -14,7 +14,7 @@ from provisioner.adapters.ecs.codes import verdict
 
 HERE = Path(__file__).parent
 CASES = yaml.safe_load((HERE / "codes.yaml").read_text())
-CLASSES = {"retry", "next", "give-up", "credentials", "gone"}
+CLASSES = {"retry", "next", "next-type", "give-up", "credentials", "gone"}
 
 
 def lines() -> list[list[str]]:
@@ -57,7 +57,7 @@ def called_actions() -> set[str]:
 
 
 def test_every_line_has_a_known_class() -> None:
-    """The table's class column holds nothing but the five classes."""
+    """The table's class column holds nothing but these classes."""
     assert {row[3] for row in lines()} == CLASSES
 
 
@@ -98,6 +98,6 @@ def test_an_unknown_code_has_no_verdict() -> None:
 
 def test_what_people_meet_most_has_a_remedy() -> None:
     """At least thirty codes that end a run come with a sentence of their own on what to do."""
-    ending = {row[2] for row in lines() if row[3] in ("give-up", "credentials", "next") and row[4]}
+    ending = {row[2] for row in lines() if row[3] in ("give-up", "credentials", "next", "next-type") and row[4]}
     assert len(ending) >= 30
     assert all((found := verdict("RunInstances", code.rstrip("*"))) is None or found.remedy for code in ending)

@@ -1,0 +1,106 @@
+"""What RunInstances is asked, and for which types and zones in turn: the same for `up`, `plan --online` and `types`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from provisioner.errors import CloudRefusedError, NoCapacityError
+from provisioner.inventory.spec import Spec
+from provisioner.resources import InstanceRequest
+
+NON_ROOT = "ecs-user"
+"""The only other login that the service sets up on its images (ImageOptions.LoginAsNonRoot)."""
+
+
+class Candidate(NamedTuple):
+    """An instance type in a zone."""
+
+    instance_type: str
+    zone: str
+
+
+def candidates(spec: Spec, stock: Mapping[str, Sequence[str]], open_zones: Sequence[str]) -> list[Candidate]:
+    """Every type in every zone that may do, in the order in which to ask for them.
+
+    What is in stock comes first, over all types; within that the inventory's types in their order, then its zones in
+    theirs, or with `zones: auto` those with the most stock.
+
+    Args:
+        spec: the inventory.
+        stock: the zones in stock for each type, as ports.Cloud.stock gives them.
+        open_zones: the region's zones that take new instances and VSwitches, as ports.Cloud.zones gives them.
+    """
+    cloud = spec.cloud
+    if cloud.zones == "auto":
+        zones = list(open_zones)
+    else:
+        # A VSwitch that is there already needs no zone that takes new ones.
+        zones = [zone for zone in cloud.zones if zone in open_zones or cloud.vswitch_id]
+
+    def in_stock(instance_type: str) -> list[str]:
+        here = stock.get(instance_type, ())
+        return [zone for zone in (here if cloud.zones == "auto" else zones) if zone in here and zone in zones]
+
+    every = [Candidate(name, zone) for name in cloud.instance_types for zone in zones]
+    first = [Candidate(name, zone) for name in cloud.instance_types for zone in in_stock(name)]
+    return list(dict.fromkeys([*first, *every]))
+
+
+def instance_request(
+    spec: Spec,
+    names: Sequence[str],
+    candidate: Candidate,
+    *,
+    image_id: str,
+    auto_release_at: datetime | None = None,
+    vswitch_id: str = "",
+    security_group_id: str = "",
+    key_pair: str = "",
+) -> InstanceRequest:
+    """What an inventory asks for, as one request; equal for equal arguments, as a ClientToken demands.
+
+    The network's ids may be left out where the request is only to be priced.
+    """
+    cloud = spec.cloud
+    return InstanceRequest(
+        names=names,
+        instance_type=candidate.instance_type,
+        zone=candidate.zone,
+        image_id=image_id,
+        vswitch_id=vswitch_id,
+        security_group_id=security_group_id,
+        key_pair=key_pair,
+        system_disk=cloud.system_disk,
+        internet_bandwidth_mbps=cloud.internet_bandwidth_mbps,
+        spot=cloud.spot,
+        auto_release_at=auto_release_at,
+        deletion_protection=cloud.deletion_protection,
+        ram_role=cloud.ram_role,
+        user_data=cloud.user_data,
+        login_as_non_root=spec.ssh.user == NON_ROOT,
+    )
+
+
+def none_of(refusals: Sequence[NoCapacityError]) -> NoCapacityError:
+    """What to say when no candidate could be had: each refusal once, and what each asks for."""
+    told = "; ".join(dict.fromkeys(error.message for error in refusals))
+    remedies = "; or ".join(dict.fromkeys(error.remedy for error in refusals if error.remedy))
+    return NoCapacityError(
+        f"none of the {len(refusals)} candidates can be had ({told})" if len(refusals) != 1 else told,
+        remedies or "add instance types or zones to the inventory, or try another region or a later hour",
+    )
+
+
+def no_zone(spec: Spec) -> CloudRefusedError:
+    """What to say when there is no zone to try."""
+    cloud = spec.cloud
+    if cloud.zones == "auto":
+        return CloudRefusedError(
+            f"region {cloud.region} shows no zone that takes new instances", "choose another cloud.region"
+        )
+    return CloudRefusedError(
+        f"{', '.join(cloud.zones)}: region {cloud.region} has no such zone, or it takes no new instances and VSwitches",
+        "correct cloud.zones, or set it to auto",
+    )

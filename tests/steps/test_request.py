@@ -1,0 +1,43 @@
+"""The order of candidates, and what is said when none can be had: pure functions, their cases in a data file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from provisioner.errors import NoCapacityError, TypeRefusedError
+from provisioner.steps.request import Candidate, candidates, none_of
+from tests.support.deployments import spec
+
+CASES = yaml.safe_load((Path(__file__).parents[1] / "data/request/candidates.yaml").read_text())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["what"])
+def test_the_order_of_candidates(case: dict[str, Any]) -> None:
+    given = spec()
+    network = {"vswitch_id": case["vswitch"], "vpc_id": "vpc-1"} if "vswitch" in case else {}
+    zones = case["zones"] if case["zones"] == "auto" else tuple(case["zones"])
+    cloud = given.cloud.model_copy(update={"instance_types": tuple(case["types"]), "zones": zones, **network})
+    found = candidates(given.model_copy(update={"cloud": cloud}), case["stock"], case["open"])
+    assert found == [Candidate(*pair.split()) for pair in case["pairs"]]
+
+
+def test_each_refusal_is_told_once_with_what_it_asks_for() -> None:
+    error = none_of(
+        [
+            NoCapacityError("no stock in i", "name further types"),
+            NoCapacityError("no stock in j", "name further types"),
+            TypeRefusedError("the image does not fit", "choose another image"),
+        ]
+    )
+    assert error.message == "none of the 3 candidates can be had (no stock in i; no stock in j; the image does not fit)"
+    assert error.remedy == "name further types; or choose another image"
+
+
+def test_one_refusal_speaks_for_itself() -> None:
+    assert (
+        none_of([NoCapacityError("too large for the account", "ask for more")]).message == "too large for the account"
+    )
