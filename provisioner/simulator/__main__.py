@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from provisioner.simulator import SSH_PORT
+from provisioner.simulator.account import BALANCE, QUOTAS
 from provisioner.simulator.background import write_ready
 from provisioner.simulator.machines import KINDS
 from provisioner.simulator.server import Simulator, serve
-from provisioner.simulator.state.account import BALANCE, QUOTAS
 
 
 def main() -> None:

@@ -22,12 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from provisioner.simulator import ACCESS_KEY_ID, ACCESS_KEY_SECRET, SSH_PORT, accepted_key_pair, callers, wire
+from provisioner.simulator.account import BALANCE, QUOTAS, Account, Durations
 from provisioner.simulator.faults import Faults
 from provisioner.simulator.machines import factory as machine_factory
-from provisioner.simulator.machines.hosting import Hosting
+from provisioner.simulator.machines.fleet import Fleet
 from provisioner.simulator.service import Service
 from provisioner.simulator.signature import Gate
-from provisioner.simulator.state.account import BALANCE, QUOTAS, Account, Durations
 
 log = logging.getLogger(__name__)
 
@@ -88,8 +88,8 @@ class Simulator:
         self._folder = folder or Path(tempfile.mkdtemp(prefix="provisioner-simulator-"))
         self._lock = threading.RLock()
         factory = machine_factory(machines, self.simulator_id, self._folder / "machines", ssh_port=ssh_port)
-        self._hosting = Hosting(factory, self._lock)
-        account = Account(self._hosting, Durations.at_pace(pace), self.now, quotas={**QUOTAS, **(quotas or {})})
+        self._fleet = Fleet(factory, self._lock)
+        account = Account(self._fleet, Durations.at_pace(pace), self.now, quotas={**QUOTAS, **(quotas or {})})
         account.balance = balance
         self.service = Service(
             account,
@@ -120,7 +120,7 @@ class Simulator:
             thread.join()
         with self._lock:
             self.service.save()
-        self._hosting.close()
+        self._fleet.close()
         if self._own_folder:
             shutil.rmtree(self._folder, ignore_errors=True)
 

@@ -11,13 +11,14 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+import provisioner.simulator.state  # noqa: F401  (its modules register resources and actions)
 from provisioner.simulator import actions
+from provisioner.simulator.account import Account
 from provisioner.simulator.actions import Action, Answer, Call
 from provisioner.simulator.errors import ApiError
 from provisioner.simulator.faults import Fault, Faults
 from provisioner.simulator.parameters import Params
 from provisioner.simulator.signature import Gate
-from provisioner.simulator.state.account import Account
 from provisioner.simulator.wire import Request, Response, render
 
 log = logging.getLogger(__name__)

@@ -159,6 +159,16 @@ def test_auto_release(simulate: Simulate, clock: FakeClock) -> None:
     assert "instance" not in {resource["kind"] for resource in client.simulator.resources}
 
 
+def test_one_release_only(simulate: Simulate, clock: FakeClock) -> None:
+    """A spot instance that is reclaimed in the moment of its own release goes once, and the simulator goes on."""
+    client = simulate(clock=clock)
+    clock.time -= clock.time % 60
+    client.simulator.set_faults([{"action": "RunInstances", "kind": "reclaim", "delay_s": 3600}])
+    client.launch(AutoReleaseTime=utc(clock.time + 3600), SpotStrategy="SpotAsPriceGo")
+    clock.time += 3600
+    assert client.instances() == []
+
+
 def test_auto_release_can_be_taken_back(simulate: Simulate, clock: FakeClock) -> None:
     """Without a time, an instance is no longer released by itself."""
     client = simulate(clock=clock)
@@ -333,7 +343,7 @@ def test_addresses_run_out(client: Client) -> None:
 
 def test_no_machine_no_instance(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """When a machine cannot be had, none of the launch's instances is made."""
-    factory = client.simulator._hosting._factory
+    factory = client.simulator._fleet._factory
     create, left = factory.create, [1, 2]
 
     def fail_third(instance_id: str) -> Any:
@@ -346,4 +356,4 @@ def test_no_machine_no_instance(client: Client, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(Refused, match="500 InternalError"):
         client.launch(Amount=3)
     assert client.instances() == []
-    assert client.simulator._hosting._machines == {}
+    assert client.simulator._fleet._machines == {}

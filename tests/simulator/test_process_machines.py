@@ -281,7 +281,7 @@ def test_a_machine_that_fails_says_so(cloud: Client, tmp_path: Path) -> None:
         cloud.launch()
     (tmp_path / "machines").unlink()
     (instance,) = cloud.launch(KeyPairName="kp", InternetMaxBandwidthOut=1)
-    until(lambda: cloud.simulator._hosting.ready(instance))
+    until(lambda: cloud.simulator._fleet.ready(instance))
     cloud.call("StopInstance", InstanceId=instance)
     (tmp_path / "machines" / instance / "root" / "etc" / "hostname").unlink()
     (tmp_path / "machines" / instance / "root" / "etc" / "hostname").mkdir()
@@ -292,15 +292,15 @@ def test_a_machine_that_fails_says_so(cloud: Client, tmp_path: Path) -> None:
         return base64.b64decode(answer["ConsoleOutput"]).decode()
 
     until(lambda: "Is a directory" in console())
-    assert not cloud.simulator._hosting.ready(instance)
+    assert not cloud.simulator._fleet.ready(instance)
 
 
 def test_run_command_needs_a_running_instance(simulate: Callable[..., Client]) -> None:
     """A stopped instance is refused; one whose agent is not up yet fails as the service's does."""
     client = simulate()
     (instance,) = client.launch()
-    until(lambda: client.simulator._hosting.ready(instance))
-    client.simulator._hosting._up.discard(instance)
+    until(lambda: client.simulator._fleet.ready(instance))
+    client.simulator._fleet._up.discard(instance)
     row = command(client, "true", instance)
     assert (row["InvokeRecordStatus"], row["ErrorCode"], row["ExitCode"]) == ("Failed", "ClientNotRunning", None)
     client.call("StopInstance", InstanceId=instance)
@@ -376,7 +376,7 @@ def test_two_simulators_share_no_address(simulate: Callable[..., Client], key: p
     for name in ("one", "two"):
         client = simulate(machines="process", folder=tmp_path / name)
         import_key(client, key)
-        client.simulator._hosting._factory._next = 4711  # type: ignore[attr-defined]
+        client.simulator._fleet._factory._next = 4711  # type: ignore[attr-defined]
         clients.append(client)
     hosts = [address(instance) for client in clients for instance in launch(client, Amount=3)]
     assert len(set(hosts)) == 6

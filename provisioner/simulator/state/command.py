@@ -7,16 +7,19 @@ import binascii
 from dataclasses import dataclass, field
 from typing import Any
 
+from provisioner.simulator import paging
+from provisioner.simulator.account import Resource
 from provisioner.simulator.actions import Answer, Call, action
+from provisioner.simulator.answers import new_id, second
 from provisioner.simulator.errors import ApiError, invalid, missing
-from provisioner.simulator.state.resource import Resource, new_id, second
+from provisioner.simulator.state.instance import Instance
 
 MAX_SCRIPT = 24 * 1024
 MAX_OUTPUT = 24 * 1024
 
 
 @dataclass
-class Invocation(Resource):
+class Invocation(Resource, kind="invocation", table="invocations", not_found="InvalidInvokeId.NotFound", listed=False):
     """One command on some instances. `results` holds for each instance its status, exit code, output and times."""
 
     command_id: str
@@ -41,7 +44,7 @@ class Invocation(Resource):
 def describe_cloud_assistant_status(call: Call) -> Answer:
     """Which instances' agents answer."""
     ids = call.params.numbered("InstanceId")
-    found = [instance for instance in call.seen(call.account.instances) if not ids or instance.id in ids]
+    found = [instance for instance in call.seen(Instance) if not ids or instance.id in ids]
     page, paging = call.page(found)
     rows = [
         {
@@ -69,7 +72,7 @@ def run_command(call: Call) -> Answer:
         raise missing("InstanceId")
     if len(ids) > 100:
         raise ApiError("InstanceIds.ExceedLimit")
-    instances = [call.get(account.instances, item, "InvalidInstance.NotFound") for item in ids]
+    instances = [call.get(Instance, item, "InvalidInstance.NotFound") for item in ids]
     if any(instance.status != "Running" for instance in instances):
         raise ApiError("InvalidInstance.NotMatch")
     timeout_s = params.number("Timeout", 60, least=1, most=86_400)
@@ -88,7 +91,7 @@ def run_command(call: Call) -> Answer:
         folder=params.text("WorkingDir"),
         user=params.text("Username"),
     )
-    account.invocations[invocation.id] = invocation
+    account.add(invocation)
     for instance in instances:
         _begin(call, invocation, instance.id)
     return {"InvokeId": invocation.id, "CommandId": invocation.command_id}
@@ -101,26 +104,14 @@ def describe_invocation_results(call: Call) -> Answer:
     plain = params.text("ContentEncoding") == "PlainText"
     found = [
         (invocation, instance_id, result)
-        for invocation in call.seen(call.account.invocations)
+        for invocation in call.seen(Invocation)
         if params.text("InvokeId") in ("", invocation.id) and params.text("CommandId") in ("", invocation.command_id)
         for instance_id, result in invocation.results.items()
         if params.text("InstanceId") in ("", instance_id)
     ]
-    size = params.number("MaxResults" if "MaxResults" in params else "PageSize", 10, least=1, most=100)
-    token = params.text("NextToken")
-    if token and not token.isdigit():
-        raise invalid("NextToken")
-    first = int(token) if token else (params.number("PageNumber", 1, least=1, most=1_000_000) - 1) * size
-    rows = [_result_answer(*row, plain=plain) for row in found[first : first + size]]
-    return {
-        "Invocation": {
-            "InvocationResults": {"InvocationResult": rows},
-            "TotalCount": len(found),
-            "PageNumber": first // size + 1,
-            "PageSize": size,
-            "NextToken": str(first + size) if len(found) > first + size else "",
-        }
-    }
+    page, about = paging.cut(params, found, least=1)
+    rows = [_result_answer(*row, plain=plain) for row in page]
+    return {"Invocation": {"InvocationResults": {"InvocationResult": rows}, **about}}
 
 
 @action("DescribeInvocations")
@@ -129,7 +120,7 @@ def describe_invocations(call: Call) -> Answer:
     params = call.params
     found = [
         invocation
-        for invocation in call.seen(call.account.invocations)
+        for invocation in call.seen(Invocation)
         if params.text("InvokeId") in ("", invocation.id)
         and params.text("CommandId") in ("", invocation.command_id)
         and params.text("InstanceId") in ("", *invocation.results)
@@ -141,7 +132,7 @@ def describe_invocations(call: Call) -> Answer:
 
 
 def _answers(call: Call, instance_id: str) -> bool:
-    return call.account.instances[instance_id].status == "Running" and call.account.hosting.ready(instance_id)
+    return call.account.table(Instance)[instance_id].status == "Running" and call.account.fleet.ready(instance_id)
 
 
 def _script(call: Call) -> str:
@@ -168,7 +159,7 @@ def _begin(call: Call, invocation: Invocation, instance_id: str) -> None:
             "stopped": call.now,
         }
         return
-    account.hosting.run_command(
+    account.fleet.run_command(
         instance_id,
         invocation.script,
         invocation.timeout_s,

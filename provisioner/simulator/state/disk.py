@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from provisioner.simulator.account import Resource
 from provisioner.simulator.actions import Answer, Call, action, matches
+from provisioner.simulator.answers import new_id, second, tag_list
 from provisioner.simulator.errors import ApiError, invalid
-from provisioner.simulator.state.resource import Resource, new_id, second, tag_list
 
 if TYPE_CHECKING:
-    from provisioner.simulator.state.catalog import Image, InstanceType
+    from provisioner.simulator.catalog import Image, InstanceType
     from provisioner.simulator.state.instance import Instance
 
 CATEGORIES = (
@@ -21,7 +22,7 @@ LEAST_GIB = {"PL0": 1, "PL1": 20, "PL2": 461, "PL3": 1261}
 
 
 @dataclass
-class Disk(Resource):
+class Disk(Resource, kind="disk", table="disks", not_found="InvalidDiskId.NotFound"):
     """A disk; `instance_id` is "" for one that is attached to nothing."""
 
     zone: str
@@ -34,6 +35,13 @@ class Disk(Resource):
     instance_id: str
     image_id: str = ""
 
+    def instance_released(self, instance_id: str, now: float) -> None:
+        """Follow it, unless DeleteWithInstance says otherwise."""
+        if self.instance_id == instance_id:
+            self.instance_id = ""
+            if self.delete_with_instance:
+                self.released_at = now
+
 
 @action("DescribeDisks")
 def describe_disks(call: Call) -> Answer:
@@ -42,7 +50,7 @@ def describe_disks(call: Call) -> Answer:
     ids = params.json_list("DiskIds")
     found = [
         disk
-        for disk in call.seen(call.account.disks)
+        for disk in call.seen(Disk)
         if (ids is None or disk.id in ids)
         and params.text("InstanceId") in ("", disk.instance_id)
         and params.text("DiskType", "all") in ("all", disk.type)
@@ -58,7 +66,7 @@ def describe_disks(call: Call) -> Answer:
 @action("DeleteDisk")
 def delete_disk(call: Call) -> Answer:
     """Remove a disk that is attached to nothing."""
-    disk = call.get(call.account.disks, call.params.need("DiskId"), "InvalidDiskId.NotFound")
+    disk = call.need(Disk, "DiskId")
     if disk.instance_id:
         raise ApiError("IncorrectDiskStatus")
     call.checked()
@@ -138,7 +146,7 @@ def make_disks(call: Call, instance: Instance, system: tuple[str, str, int], dat
             instance_id=instance.id,
             image_id=instance.image_id if kind == "system" else "",
         )
-        account.disks[disk.id] = disk
+        account.add(disk)
 
 
 def _status(disk: Disk) -> str:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from provisioner.simulator.account import Resource
 from provisioner.simulator.actions import ECS, VPC, Answer, Call, action
+from provisioner.simulator.answers import new_id, second, tag_list
 from provisioner.simulator.errors import ApiError
-from provisioner.simulator.state.resource import Resource, new_id, second, tag_list
+from provisioner.simulator.state.instance import Instance
 
 
 @dataclass
-class Eip(Resource):
+class Eip(Resource, kind="eip", table="eips", not_found="InvalidAllocationId.NotFound"):
     """An address on its own; `instance_id` is "" while it belongs to no instance."""
 
     address: str
     bandwidth_mbps: int
     charge_type: str
     instance_id: str = ""
+
+    def instance_released(self, instance_id: str, now: float) -> None:  # noqa: ARG002
+        """Be free again."""
+        if self.instance_id == instance_id:
+            self.instance_id = ""
 
 
 @action("AllocateEipAddress", versions=(VPC, ECS), idempotent=True)
@@ -39,16 +46,15 @@ def allocate_eip_address(call: Call) -> Answer:
         bandwidth_mbps=bandwidth,
         charge_type=call.params.text("InternetChargeType", "PayByBandwidth"),
     )
-    account.eips[eip.id] = eip
+    account.add(eip)
     return {"AllocationId": eip.id, "EipAddress": eip.address, "ResourceGroupId": "rg-simulator"}
 
 
 @action("AssociateEipAddress", versions=(VPC, ECS), idempotent=True)
 def associate_eip_address(call: Call) -> Answer:
     """Give an address to an instance of a VPC that has no public address."""
-    account = call.account
     eip = _find(call)
-    instance = call.get(account.instances, call.params.need("InstanceId"), "InvalidInstanceId.NotFound")
+    instance = call.need(Instance, "InstanceId")
     if eip.instance_id:
         raise ApiError("IncorrectEipStatus")
     if instance.public_ip or not instance.vpc_id or instance.status not in ("Running", "Stopped"):
@@ -86,7 +92,7 @@ def describe_eip_addresses(call: Call) -> Answer:
     params = call.params
     found = [
         eip
-        for eip in call.seen(call.account.eips)
+        for eip in call.seen(Eip)
         if params.text("AllocationId") in ("", eip.id)
         and params.text("EipAddress") in ("", eip.address)
         and params.text("AssociatedInstanceId") in ("", eip.instance_id)
@@ -114,7 +120,7 @@ def describe_eip_addresses(call: Call) -> Answer:
 
 
 def _find(call: Call) -> Eip:
-    return call.get(call.account.eips, call.params.need("AllocationId"), "InvalidAllocationId.NotFound")
+    return call.need(Eip, "AllocationId")
 
 
 def _status(eip: Eip) -> str:

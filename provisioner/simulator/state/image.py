@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from provisioner.simulator.actions import Answer, Call, action, matches
+from provisioner.simulator.catalog import Image
 from provisioner.simulator.errors import ApiError
-from provisioner.simulator.state.catalog import Image
 
 
 @action("DescribeImages")

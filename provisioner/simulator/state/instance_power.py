@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from provisioner.simulator.actions import Answer, Call, action
 from provisioner.simulator.errors import ApiError, missing
+from provisioner.simulator.state.eip import Eip
 from provisioner.simulator.state.instance import Instance
 from provisioner.simulator.state.launch import auto_release
+from provisioner.simulator.state.security_group import SecurityGroup
 
 DRY_RUN_MANY = "DRYRUN.SUCCESS"
 
@@ -71,7 +73,7 @@ def modify_instance_attribute(call: Call) -> Answer:
     protection = params.flag("DeletionProtection", instance.deletion_protection)
     groups = params.numbered("SecurityGroupIds")
     for item in groups:
-        group = call.get(call.account.security_groups, item, "InvalidSecurityGroupId.NotFound")
+        group = call.get(SecurityGroup, item)
         if group.vpc_id != instance.vpc_id:
             raise ApiError("InvalidParameter.Mismatch", "The group and the instance are in different VPCs.")
     call.checked()
@@ -99,7 +101,7 @@ def allocate_public_ip_address(call: Call) -> Answer:
     instance = _one(call)
     if instance.status not in ("Running", "Stopped"):
         raise ApiError("IncorrectInstanceStatus")
-    if instance.public_ip or any(eip.instance_id == instance.id for eip in call.account.eips.values()):
+    if instance.public_ip or any(eip.instance_id == instance.id for eip in call.account.table(Eip).values()):
         raise ApiError("AllocatedAlready")
     if instance.bandwidth_mbps == 0:
         raise ApiError("AllocateIpInvalidInstanceBandwidth")
@@ -109,7 +111,7 @@ def allocate_public_ip_address(call: Call) -> Answer:
 
 
 def _one(call: Call) -> Instance:
-    return call.get(call.account.instances, call.params.need("InstanceId"), "InvalidInstanceId.NotFound")
+    return call.need(Instance, "InstanceId")
 
 
 def _many(call: Call) -> list[Instance]:
@@ -119,7 +121,7 @@ def _many(call: Call) -> list[Instance]:
         raise missing("InstanceId")
     if len(ids) > 100:
         raise ApiError("InvalidParameter", 'The specified parameter "InstanceId" has over 100 elements.')
-    return [call.get(call.account.instances, item, "InvalidInstanceId.NotFound") for item in ids]
+    return [call.get(Instance, item) for item in ids]
 
 
 def _need_status(instances: list[Instance], *wanted: str) -> None:
@@ -178,4 +180,4 @@ def _delete(call: Call, instances: list[Instance], dry_run: str) -> None:
             raise ApiError("IncorrectInstanceStatus")
     call.checked(dry_run)
     for instance in instances:
-        call.account.release(instance, call.now)
+        instance.release(call.account, call.now)

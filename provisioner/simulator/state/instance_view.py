@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 
 from provisioner.simulator.actions import Answer, Call, action, matches
+from provisioner.simulator.answers import minute, second, tag_list
 from provisioner.simulator.errors import ApiError
+from provisioner.simulator.state.eip import Eip
 from provisioner.simulator.state.instance import STATES, Instance
-from provisioner.simulator.state.resource import minute, second, tag_list
 
 
 @action("DescribeInstances")
@@ -22,7 +23,7 @@ def describe_instances(call: Call) -> Answer:
     }
     found = [
         instance
-        for instance in call.seen(call.account.instances)
+        for instance in call.seen(Instance)
         if (ids is None or instance.id in ids)
         and params.text("Status") in ("", instance.status)
         and matches(params.text("InstanceName"), instance.name)
@@ -47,9 +48,7 @@ def describe_instance_status(call: Call) -> Answer:
     ids = call.params.numbered("InstanceId")
     zone = call.params.text("ZoneId")
     found = [
-        instance
-        for instance in call.seen(call.account.instances)
-        if (not ids or instance.id in ids) and zone in ("", instance.zone)
+        instance for instance in call.seen(Instance) if (not ids or instance.id in ids) and zone in ("", instance.zone)
     ]
     page, paging = call.page(found)
     rows = [{"InstanceId": instance.id, "Status": instance.status} for instance in page]
@@ -59,29 +58,29 @@ def describe_instance_status(call: Call) -> Answer:
 @action("DescribeInstanceAttribute")
 def describe_instance_attribute(call: Call) -> Answer:
     """One instance; an unknown id is an error here."""
-    instance = call.get(call.account.instances, call.params.need("InstanceId"), "InvalidInstanceId.NotFound")
+    instance = call.need(Instance, "InstanceId")
     return _answer(call, instance)
 
 
 @action("DescribeUserData")
 def describe_user_data(call: Call) -> Answer:
     """An instance's user data, in Base64."""
-    instance = call.get(call.account.instances, call.params.need("InstanceId"), "InvalidInstanceId.NotFound")
+    instance = call.need(Instance, "InstanceId")
     return {"InstanceId": instance.id, "RegionId": instance.region, "UserData": instance.user_data}
 
 
 @action("GetInstanceConsoleOutput")
 def get_instance_console_output(call: Call) -> Answer:
     """What an instance's machine has printed."""
-    instance = call.get(call.account.instances, call.params.need("InstanceId"), "InvalidInstanceId.NotFound")
-    output = base64.b64encode(call.account.hosting.console(instance.id).encode()).decode()
+    instance = call.need(Instance, "InstanceId")
+    output = base64.b64encode(call.account.fleet.console(instance.id).encode()).decode()
     return {"InstanceId": instance.id, "ConsoleOutput": output, "LastUpdateTime": second(call.now)}
 
 
 def _answer(call: Call, instance: Instance) -> Answer:
     kind = call.account.catalog.types[instance.instance_type]
     image = call.account.catalog.images[instance.image_id]
-    eip = next((eip for eip in call.account.eips.values() if eip.instance_id == instance.id), None)
+    eip = next((eip for eip in call.account.table(Eip).values() if eip.instance_id == instance.id), None)
     in_vpc = bool(instance.vpc_id)
     public = [instance.public_ip] if instance.public_ip else []
     locks = [{"LockReason": "Recycling"}] if instance.reclaim_due is not None else []

@@ -8,20 +8,28 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+from provisioner.simulator.account import Resource
 from provisioner.simulator.actions import Answer, Call, action, matches
+from provisioner.simulator.answers import new_id, second, tag_list
 from provisioner.simulator.errors import ApiError
-from provisioner.simulator.state.resource import Resource, new_id, second, tag_list
 
 _KEY_TYPES = ("ssh-rsa", "ssh-dss", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521")
 
 
 @dataclass
-class KeyPair(Resource):
+class KeyPair(
+    Resource, kind="key-pair", table="key_pairs", not_found="InvalidKeyPair.NotFound", quotas={"key-pairs": 500}
+):
     """The public half of a key, as an OpenSSH line (`TYPE BASE64`)."""
 
     key_pair_id: str
     public_key: str
     fingerprint: str
+
+    @property
+    def api_id(self) -> str:
+        """Its name."""
+        return self.name
 
 
 @action("CreateKeyPair")
@@ -53,16 +61,15 @@ def import_key_pair(call: Call) -> Answer:
 @action("DeleteKeyPairs")
 def delete_key_pairs(call: Call) -> Answer:
     """Remove pairs that no instance has; a name that is not there is fine."""
-    account = call.account
     call.params.need("RegionId")
     call.params.need("KeyPairNames")
     names = call.params.json_list("KeyPairNames", code="InvalidKeyPairNames.ValueNotSupported") or []
-    used = {instance.key_pair for instance in account.instances.values() if account.lingers(instance, call.now)}
-    gone = [key for key in account.key_pairs.values() if key.name in names and key.region == call.region]
-    if any(key.name in used for key in gone):
-        raise ApiError("InvalidParameter.KeypairAlreadyAttachedInstance")
+    pairs = call.account.table(KeyPair).values()
+    keys = [key for key in pairs if key.name in names and key.region == call.region and key.released_at is None]
+    for key in keys:
+        call.check_removable(key)
     call.checked()
-    for key in gone:
+    for key in keys:
         key.released_at = call.now
     return {}
 
@@ -73,7 +80,7 @@ def describe_key_pairs(call: Call) -> Answer:
     params = call.params
     found = [
         key
-        for key in call.seen(call.account.key_pairs)
+        for key in call.seen(KeyPair)
         if matches(params.text("KeyPairName"), key.name) and params.text("KeyPairFingerPrint") in ("", key.fingerprint)
     ]
     page, paging = call.page(found)
@@ -95,7 +102,7 @@ def _free_name(call: Call) -> str:
     name = call.params.need("KeyPairName")
     if not re.fullmatch(r"[^\W\d_][\w:.-]{1,127}", name) or name.startswith(("http://", "https://")):
         raise ApiError("InvalidKeyPairName.Malformed")
-    existing = [key for key in call.account.key_pairs.values() if key.region == call.region and key.exists(call.now)]
+    existing = call.existing(KeyPair)
     if any(key.name == name for key in existing):
         raise ApiError("KeyPair.AlreadyExist")
     if len(existing) >= call.account.quotas["key-pairs"]:
@@ -130,5 +137,5 @@ def _keep(call: Call, name: str, public_key: str) -> Answer:
         public_key=public_key,
         fingerprint=fingerprint,
     )
-    account.key_pairs[key.id] = key
+    account.add(key)
     return {"KeyPairId": key.key_pair_id, "KeyPairName": name, "KeyPairFingerPrint": fingerprint}

@@ -8,14 +8,16 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from provisioner.simulator.account import LEAST_BALANCE
 from provisioner.simulator.actions import Answer, Call, action
+from provisioner.simulator.answers import new_id
+from provisioner.simulator.catalog import Image, InstanceType
 from provisioner.simulator.errors import ApiError, missing
-from provisioner.simulator.state.account import LEAST_BALANCE
-from provisioner.simulator.state.catalog import Image, InstanceType
 from provisioner.simulator.state.disk import make_disks, read_data_disks, read_system_disk
 from provisioner.simulator.state.instance import Instance
+from provisioner.simulator.state.key_pair import KeyPair
 from provisioner.simulator.state.offers import SPOT_SHARE
-from provisioner.simulator.state.resource import new_id
+from provisioner.simulator.state.security_group import SecurityGroup
 from provisioner.simulator.state.vswitch import VSwitch
 
 SPOT_STRATEGIES = ("NoSpot", "SpotWithPriceLimit", "SpotAsPriceGo")
@@ -123,7 +125,7 @@ def _launch(call: Call, amount: int, least: int) -> list[Instance]:
             public_ip=machine_ip if common["bandwidth_mbps"] else "",
             private_ip=own_ip or params.text("PrivateIpAddress") or _private_address(call, switch, serial),
         )
-        call.account.instances[instance.id] = instance
+        call.account.add(instance)
         make_disks(call, instance, system_disk, data_disks)
         made.append(instance)
     return made
@@ -131,15 +133,15 @@ def _launch(call: Call, amount: int, least: int) -> list[Instance]:
 
 def _machines(call: Call, amount: int) -> tuple[list[str], list[tuple[str, str]]]:
     """Ids for new instances, and the addresses of the machines set aside for them: all, or none."""
-    hosting = call.account.hosting
+    fleet = call.account.fleet
     ids = [new_id("i") for _ in range(amount)]
     addresses: list[tuple[str, str]] = []
     try:
         for instance_id in ids:
-            addresses.append(hosting.create(instance_id))  # noqa: PERF401  (what was made must be known on failure)
+            addresses.append(fleet.create(instance_id))  # noqa: PERF401  (what was made must be known on failure)
     except Exception:
         for instance_id in ids[: len(addresses)]:
-            hosting.remove(instance_id)
+            fleet.remove(instance_id)
         raise
     return ids, addresses
 
@@ -199,14 +201,14 @@ def _place(call: Call, kind: InstanceType) -> Place:
         group_ids = [params.text("SecurityGroupId")]
     if not group_ids:
         raise missing("SecurityGroupId")
-    groups = [call.get(account.security_groups, item, "InvalidSecurityGroupId.NotFound") for item in group_ids]
+    groups = [call.get(SecurityGroup, item) for item in group_ids]
     zones = account.catalog.zones(call.region)
     zone = params.text("ZoneId")
     if zone and zone not in zones:
         raise ApiError("InvalidZoneId.NotFound")
     switch = None
     if "VSwitchId" in params:
-        switch = call.get(account.vswitches, params.text("VSwitchId"), "InvalidVSwitchId.NotFound")
+        switch = call.need(VSwitch, "VSwitchId")
         if switch.status(call.now) != "Available":
             raise ApiError("IncorrectVSwitchStatus")
         if zone and zone != switch.zone:
@@ -225,8 +227,7 @@ def _place(call: Call, kind: InstanceType) -> Place:
 
 def _key_pair(call: Call) -> str:
     name = call.params.text("KeyPairName")
-    pairs = call.account.key_pairs.values()
-    if name and not any(key.name == name and key.region == call.region and key.exists(call.now) for key in pairs):
+    if name and not any(key.name == name for key in call.existing(KeyPair)):
         raise ApiError("InvalidKeyPair.NotFound")
     if name and call.params.text("Password"):
         raise ApiError("InvalidParameter.Conflict", "KeyPairName and Password exclude each other.")
@@ -301,7 +302,7 @@ def _spot(call: Call, kind: InstanceType) -> tuple[str, float, str]:
 
 def _limits(call: Call, kind: InstanceType, amount: int) -> None:
     account = call.account
-    mine = [instance for instance in account.instances.values() if instance.exists(call.now)]
+    mine = [instance for instance in account.table(Instance).values() if instance.exists(call.now)]
     if len(mine) + amount > account.quotas["instances"]:
         raise ApiError("QuotaExceed.AfterpayInstance")
     used = sum(account.catalog.types[instance.instance_type].vcpus for instance in mine)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from provisioner.simulator import paging
 from provisioner.simulator.actions import ECS, VPC, Answer, Call, action
+from provisioner.simulator.catalog import InstanceType
 from provisioner.simulator.errors import ApiError, invalid
-from provisioner.simulator.state.catalog import InstanceType
 
 SPOT_SHARE = 0.2  # of the ordinary price
 DISK_PRICE = {"PL0": 0.0010, "PL1": 0.0021, "PL2": 0.0042, "PL3": 0.0084}  # per GiB and hour
@@ -79,16 +80,8 @@ def describe_instance_types(call: Call) -> Answer:
         and (not families or kind.family in families)
         and architecture in ("", "ARM" if kind.arm else "X86")
     ]
-    size = params.number("MaxResults", 100, least=1, most=1600)
-    token = params.text("NextToken")
-    if token and not token.isdigit():
-        raise invalid("NextToken")
-    first = int(token or 0)
-    more = str(first + size) if len(found) > first + size else ""
-    return {
-        "InstanceTypes": {"InstanceType": [_type_answer(kind) for kind in found[first : first + size]]},
-        "NextToken": more,
-    }
+    page, about = paging.by_token(params, found, default=100, least=1, most=1600)
+    return {"InstanceTypes": {"InstanceType": [_type_answer(kind) for kind in page]}, "NextToken": about["NextToken"]}
 
 
 def _type_answer(kind: InstanceType) -> Answer:

@@ -6,22 +6,38 @@ import re
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 
+from provisioner.simulator.account import Resource
 from provisioner.simulator.actions import Answer, Call, action, matches
+from provisioner.simulator.answers import new_id, second, tag_list
 from provisioner.simulator.errors import ApiError, missing
-from provisioner.simulator.state.resource import Resource, new_id, second, tag_list
+from provisioner.simulator.state.instance import Instance
+from provisioner.simulator.state.vpc import Vpc
 
 MAX_RULES = 200
 MATCHED = ("Direction", "IpProtocol", "PortRange", "SourceCidrIp", "DestCidrIp", "SourceGroupId", "Policy", "Priority")
 
 
 @dataclass
-class SecurityGroup(Resource):
+class SecurityGroup(
+    Resource,
+    kind="security-group",
+    table="security_groups",
+    not_found="InvalidSecurityGroupId.NotFound",
+    quotas={"security-groups": 100},
+):
     """A security group. `rules` hold the fields of the answer's Permission; `vpc_id` is "" in the classic network."""
 
     vpc_id: str
     description: str
     type: str
     rules: list[dict[str, str]] = field(default_factory=list)
+
+    def blocks_removal(self, other: Resource) -> str:
+        """Its VPC stays, and the groups that its rules name."""
+        if other.id == self.vpc_id:
+            return "DependencyViolation.SecurityGroup"
+        named = any(rule.get("SourceGroupId") == other.id for rule in self.rules)
+        return "DependencyViolation" if named else ""
 
 
 @action("CreateSecurityGroup", idempotent=True)
@@ -31,14 +47,13 @@ def create_security_group(call: Call) -> Answer:
     region = params.need("RegionId") and call.region
     vpc_id = params.text("VpcId")
     if vpc_id:
-        vpc = call.get(account.vpcs, vpc_id, "InvalidVpcId.NotFound")
+        vpc = call.get(Vpc, vpc_id)
         if vpc.status(call.now) != "Available":
             raise ApiError("IncorrectVpcStatus")
     name = params.text("SecurityGroupName")
     _check_name(name)
     tags = params.tags()
-    existing = [g for g in account.security_groups.values() if g.region == region and g.exists(call.now)]
-    if len(existing) >= account.quotas["security-groups"]:
+    if len(call.existing(SecurityGroup)) >= account.quotas["security-groups"]:
         raise ApiError("QuotaExceed.SecurityGroup")
     call.checked()
     group = SecurityGroup(
@@ -52,27 +67,15 @@ def create_security_group(call: Call) -> Answer:
         description=params.text("Description"),
         type=params.text("SecurityGroupType", "normal"),
     )
-    account.security_groups[group.id] = group
+    account.add(group)
     return {"SecurityGroupId": group.id}
 
 
 @action("DeleteSecurityGroup")
 def delete_security_group(call: Call) -> Answer:
     """Remove a group that no instance is in and no other group's rule names."""
-    account = call.account
     group = _group(call)
-    inside = any(
-        group.id in instance.security_group_ids and account.lingers(instance, call.now)
-        for instance in account.instances.values()
-    )
-    named = any(
-        other is not group
-        and other.exists(call.now)
-        and any(rule.get("SourceGroupId") == group.id for rule in other.rules)
-        for other in account.security_groups.values()
-    )
-    if inside or named:
-        raise ApiError("DependencyViolation")
+    call.check_removable(group)
     call.checked()
     group.released_at = call.now
     return {}
@@ -87,7 +90,7 @@ def describe_security_groups(call: Call) -> Answer:
         ids = [params.text("SecurityGroupId")]
     found = [
         group
-        for group in call.seen(call.account.security_groups)
+        for group in call.seen(SecurityGroup)
         if (ids is None or group.id in ids)
         and params.text("VpcId") in ("", group.vpc_id)
         and matches(params.text("SecurityGroupName"), group.name)
@@ -143,7 +146,7 @@ def modify_security_group_attribute(call: Call) -> Answer:
 def join_security_group(call: Call) -> Answer:
     """Put an instance into one more group of its VPC."""
     group = _group(call)
-    instance = call.get(call.account.instances, call.params.need("InstanceId"), "InvalidInstanceId.NotFound")
+    instance = call.need(Instance, "InstanceId")
     if group.vpc_id != instance.vpc_id:
         raise ApiError("InvalidParameter.Mismatch", "The group and the instance are in different VPCs.")
     if group.id in instance.security_group_ids:
@@ -157,7 +160,7 @@ def join_security_group(call: Call) -> Answer:
 def leave_security_group(call: Call) -> Answer:
     """Take an instance out of a group; never out of its last."""
     group = _group(call)
-    instance = call.get(call.account.instances, call.params.need("InstanceId"), "InvalidInstanceId.NotFound")
+    instance = call.need(Instance, "InstanceId")
     if group.id not in instance.security_group_ids:
         raise ApiError("InvalidInstanceId.NotFound")
     if len(instance.security_group_ids) == 1:
@@ -210,8 +213,7 @@ def _check_name(name: str) -> None:
 
 
 def _group(call: Call) -> SecurityGroup:
-    wanted = call.params.need("SecurityGroupId")
-    return call.get(call.account.security_groups, wanted, "InvalidSecurityGroupId.NotFound")
+    return call.need(SecurityGroup, "SecurityGroupId")
 
 
 def _authorize(call: Call, direction: str) -> Answer:
@@ -256,7 +258,7 @@ def _read_rule(call: Call, given: dict[str, str], direction: str) -> dict[str, s
     if not cidr and not group_id:
         raise ApiError("MissingParameter.Source")
     if group_id:
-        call.get(call.account.security_groups, group_id, "InvalidSourceGroupId.NotFound")
+        call.get(SecurityGroup, group_id, "InvalidSourceGroupId.NotFound")
     return {
         "Direction": direction,
         "IpProtocol": protocol,

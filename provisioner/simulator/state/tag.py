@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
+from provisioner.simulator.account import KINDS, Resource
 from provisioner.simulator.actions import ECS, STS, VPC, Answer, Call, action
 from provisioner.simulator.errors import ApiError, missing
 from provisioner.simulator.parameters import MAX_TAGS
-from provisioner.simulator.state.key_pair import KeyPair
-from provisioner.simulator.state.resource import Resource
-
-TYPES = {
-    "instance": "instances",
-    "disk": "disks",
-    "securitygroup": "security_groups",
-    "keypair": "key_pairs",
-    "vpc": "vpcs",
-    "vswitch": "vswitches",
-    "eip": "eips",
-}
+from provisioner.simulator.state.instance import Instance
 
 
 @action("TagResources", versions=(ECS, VPC))
@@ -49,17 +39,17 @@ def untag_resources(call: Call) -> Answer:
 @action("ListTagResources", versions=(ECS, VPC))
 def list_tag_resources(call: Call) -> Answer:
     """Tags by resource, or resources by tag."""
-    table = _table(call)
+    kind = _kind(call)
     ids = call.params.numbered("ResourceId")
     if len(ids) > 50:
         raise ApiError("NumberExceed.ResourceIds")
     if not ids and not call.params.tag_filter():
         raise ApiError("MissingParameter.Tags")
-    found = [resource for resource in call.seen(table) if not ids or _id(resource) in ids]
+    found = [resource for resource in call.seen(kind) if not ids or resource.api_id in ids]
     page, paging = call.page(found)
     rows = [
         {
-            "ResourceId": _id(resource),
+            "ResourceId": resource.api_id,
             "ResourceType": call.params.text("ResourceType"),
             "TagKey": key,
             "TagValue": value,
@@ -77,7 +67,7 @@ def describe_account_attributes(call: Call) -> Answer:
     values = {
         "max-postpaid-instance-vcpu-count": quotas["vcpus"],
         "used-postpaid-instance-vcpu-count": sum(
-            call.account.catalog.types[instance.instance_type].vcpus for instance in call.seen(call.account.instances)
+            call.account.catalog.types[instance.instance_type].vcpus for instance in call.seen(Instance)
         ),
         "instances": quotas["instances"],
         "max-security-groups": quotas["security-groups"],
@@ -105,31 +95,25 @@ def get_caller_identity(call: Call) -> Answer:  # noqa: ARG001
     }
 
 
-def _table(call: Call) -> dict[str, Resource]:
+def _kind(call: Call) -> type[Resource]:
     if "ResourceType" not in call.params:
         raise ApiError("MissingParameter.ResourceType")
-    name = TYPES.get(call.params.text("ResourceType").lower())
-    if name is None:
-        raise ApiError("InvalidResourceType.NotFound")
-    table: dict[str, Resource] = getattr(call.account, name)
-    return table
-
-
-def _id(resource: Resource) -> str:
-    """A key pair is called by its name."""
-    return resource.name if isinstance(resource, KeyPair) else resource.id
+    name = call.params.text("ResourceType").lower()
+    for kind in KINDS:
+        if kind.listed and kind.kind.replace("-", "") == name:
+            return kind
+    raise ApiError("InvalidResourceType.NotFound")
 
 
 def _named(call: Call) -> list[Resource]:
     call.params.need("RegionId")
-    table = _table(call)
+    kind = _kind(call)
     ids = call.params.numbered("ResourceId")
     if not ids:
         raise missing("ResourceId")
     if len(ids) > 50:
         raise ApiError("NumberExceed.ResourceIds")
-    here = [resource for resource in table.values() if resource.region == call.region and resource.exists(call.now)]
-    known = {_id(resource): resource for resource in here}
-    if not set(ids) <= known.keys():
+    resources = {resource.api_id: resource for resource in call.existing(kind)}
+    if not set(ids) <= resources.keys():
         raise ApiError("InvalidResourceId.NotFound")
-    return [known[item] for item in ids]
+    return [resources[item] for item in ids]

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Network, ip_network
 
+from provisioner.simulator.account import Resource
 from provisioner.simulator.actions import ECS, VPC, Answer, Call, action, matches
+from provisioner.simulator.answers import new_id, second, tag_list
 from provisioner.simulator.errors import ApiError
-from provisioner.simulator.state.resource import Resource, new_id, second, tag_list
 
 PRIVATE = [ip_network(block) for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
 
 
 @dataclass
-class Vpc(Resource):
+class Vpc(Resource, kind="vpc", table="vpcs", not_found="InvalidVpcId.NotFound", quotas={"vpcs": 10}):
     """A VPC: Pending for a moment, then Available."""
 
     cidr: str
@@ -45,7 +46,7 @@ def create_vpc(call: Call) -> Answer:
     if not any(network.subnet_of(block) for block in PRIVATE if isinstance(block, IPv4Network)):
         raise ApiError("InvalidCidrBlock.Malformed")
     tags = call.params.tags()
-    if sum(vpc.region == region and vpc.exists(call.now) for vpc in account.vpcs.values()) >= account.quotas["vpcs"]:
+    if len(call.existing(Vpc)) >= account.quotas["vpcs"]:
         raise ApiError("QuotaExceeded.Vpc")
     call.checked()
     vpc = Vpc(
@@ -59,7 +60,7 @@ def create_vpc(call: Call) -> Answer:
         description=call.params.text("Description"),
         available_at=call.now + account.durations.network,
     )
-    account.vpcs[vpc.id] = vpc
+    account.add(vpc)
     return {
         "VpcId": vpc.id,
         "VRouterId": vpc.id.replace("vpc", "vrt"),
@@ -71,12 +72,8 @@ def create_vpc(call: Call) -> Answer:
 @action("DeleteVpc", versions=(VPC, ECS))
 def delete_vpc(call: Call) -> Answer:
     """Remove a VPC that holds nothing; a VSwitch that was just removed still counts for a moment."""
-    account = call.account
-    vpc = call.get(account.vpcs, call.params.need("VpcId"), "InvalidVpcId.NotFound")
-    if any(switch.vpc_id == vpc.id and account.lingers(switch, call.now) for switch in account.vswitches.values()):
-        raise ApiError("DependencyViolation.VSwitch")
-    if any(group.vpc_id == vpc.id and account.lingers(group, call.now) for group in account.security_groups.values()):
-        raise ApiError("DependencyViolation.SecurityGroup")
+    vpc = call.need(Vpc, "VpcId")
+    call.check_removable(vpc)
     call.checked()
     vpc.released_at = call.now
     return {}
@@ -87,9 +84,7 @@ def describe_vpcs(call: Call) -> Answer:
     """VPCs by id (a comma-separated list), name, tag."""
     ids = [item for item in call.params.text("VpcId").split(",") if item]
     found = [
-        vpc
-        for vpc in call.seen(call.account.vpcs)
-        if (not ids or vpc.id in ids) and matches(call.params.text("VpcName"), vpc.name)
+        vpc for vpc in call.seen(Vpc) if (not ids or vpc.id in ids) and matches(call.params.text("VpcName"), vpc.name)
     ]
     page, paging = call.page(found)
     return {"Vpcs": {"Vpc": [_answer(call, vpc) for vpc in page]}, **paging}
@@ -98,12 +93,12 @@ def describe_vpcs(call: Call) -> Answer:
 @action("DescribeVpcAttribute", versions=(VPC, ECS))
 def describe_vpc_attribute(call: Call) -> Answer:
     """One VPC; an unknown id is an error here."""
-    vpc = call.get(call.account.vpcs, call.params.need("VpcId"), "InvalidVpcId.NotFound")
+    vpc = call.need(Vpc, "VpcId")
     return _answer(call, vpc)
 
 
 def _answer(call: Call, vpc: Vpc) -> Answer:
-    switches = [switch.id for switch in call.account.vswitches.values() if switch.vpc_id == vpc.id]
+    inside = [resource for resource in call.account.dependants(vpc, call.now) if resource.exists(call.now)]
     return {
         "VpcId": vpc.id,
         "RegionId": vpc.region,
@@ -114,7 +109,7 @@ def _answer(call: Call, vpc: Vpc) -> Answer:
         "CreationTime": second(vpc.created),
         "IsDefault": False,
         "VRouterId": vpc.id.replace("vpc", "vrt"),
-        "VSwitchIds": {"VSwitchId": [i for i in switches if call.account.vswitches[i].exists(call.now)]},
+        "VSwitchIds": {"VSwitchId": [resource.id for resource in inside if resource.kind == "vswitch"]},
         "UserCidrs": {"UserCidr": []},
         "Tags": tag_list(vpc.tags, key="Key", value="Value"),
     }

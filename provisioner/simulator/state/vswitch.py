@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING
 
+from provisioner.simulator.account import Account, Resource
 from provisioner.simulator.actions import ECS, VPC, Answer, Call, action, matches
+from provisioner.simulator.answers import new_id, second, tag_list
 from provisioner.simulator.errors import ApiError
-from provisioner.simulator.state.resource import Resource, new_id, second, tag_list
-from provisioner.simulator.state.vpc import read_cidr
-
-if TYPE_CHECKING:
-    from provisioner.simulator.state.account import Account
+from provisioner.simulator.state.instance import Instance
+from provisioner.simulator.state.vpc import Vpc, read_cidr
 
 RESERVED = 4  # of each VSwitch: the network's own address and the last three
 
 
 @dataclass
-class VSwitch(Resource):
+class VSwitch(
+    Resource,
+    kind="vswitch",
+    table="vswitches",
+    not_found="InvalidVSwitchId.NotFound",
+    quotas={"vswitches-per-vpc": 24},
+):
     """A VSwitch: Pending for a moment, then Available."""
 
     vpc_id: str
@@ -30,6 +34,10 @@ class VSwitch(Resource):
     def status(self, now: float) -> str:
         """Pending or Available."""
         return "Available" if now >= self.available_at else "Pending"
+
+    def blocks_removal(self, other: Resource) -> str:
+        """Its VPC stays."""
+        return "DependencyViolation.VSwitch" if other.id == self.vpc_id else ""
 
     def check_address(self, account: Account, wanted: str) -> None:
         """Raise unless an address may be given to an instance."""
@@ -59,7 +67,7 @@ class VSwitch(Resource):
         now = account.clock()
         return {
             instance.private_ip
-            for instance in account.instances.values()
+            for instance in account.table(Instance).values()
             if instance.vswitch_id == self.id and account.lingers(instance, now)
         }
 
@@ -68,7 +76,7 @@ class VSwitch(Resource):
 def create_vswitch(call: Call) -> Answer:
     """Make a VSwitch in a VPC that is Available; it is Pending at first."""
     account, params = call.account, call.params
-    vpc = call.get(account.vpcs, params.need("VpcId"), "InvalidVpcId.NotFound")
+    vpc = call.need(Vpc, "VpcId")
     zone = params.need("ZoneId")
     if zone not in account.catalog.zones(vpc.region):
         raise ApiError("InvalidZoneId.NotFound")
@@ -79,7 +87,7 @@ def create_vswitch(call: Call) -> Answer:
         raise ApiError("IncorrectVpcStatus")
     if not network.subnet_of(ip_network(vpc.cidr)):  # type: ignore[arg-type]
         raise ApiError("InvalidCidrBlock")
-    siblings = [s for s in account.vswitches.values() if s.vpc_id == vpc.id and account.lingers(s, call.now)]
+    siblings = [s for s in account.table(VSwitch).values() if s.vpc_id == vpc.id and account.lingers(s, call.now)]
     if any(network.overlaps(ip_network(sibling.cidr)) for sibling in siblings):
         raise ApiError("InvalidCidrBlock.Overlapped")
     if len(siblings) >= account.quotas["vswitches-per-vpc"]:
@@ -99,19 +107,17 @@ def create_vswitch(call: Call) -> Answer:
         description=params.text("Description"),
         available_at=call.now + account.durations.network,
     )
-    account.vswitches[switch.id] = switch
+    account.add(switch)
     return {"VSwitchId": switch.id}
 
 
 @action("DeleteVSwitch", versions=(VPC, ECS))
 def delete_vswitch(call: Call) -> Answer:
     """Remove a VSwitch without instances; one that was just released still counts for a moment."""
-    account = call.account
-    switch = call.get(account.vswitches, call.params.need("VSwitchId"), "InvalidVSwitchId.NotFound")
+    switch = call.need(VSwitch, "VSwitchId")
     if switch.status(call.now) != "Available":
         raise ApiError("IncorrectVSwitchStatus")
-    if any(i.vswitch_id == switch.id and account.lingers(i, call.now) for i in account.instances.values()):
-        raise ApiError("DependencyViolation.Instance")
+    call.check_removable(switch)
     call.checked()
     switch.released_at = call.now
     return {}
@@ -124,7 +130,7 @@ def describe_vswitches(call: Call) -> Answer:
     ids = [item for item in params.text("VSwitchId").split(",") if item]
     found = [
         switch
-        for switch in call.seen(call.account.vswitches)
+        for switch in call.seen(VSwitch)
         if (not ids or switch.id in ids)
         and params.text("VpcId") in ("", switch.vpc_id)
         and params.text("ZoneId") in ("", switch.zone)
@@ -137,7 +143,7 @@ def describe_vswitches(call: Call) -> Answer:
 @action("DescribeVSwitchAttributes", versions=(VPC, ECS))
 def describe_vswitch_attributes(call: Call) -> Answer:
     """One VSwitch; an unknown id is an error here."""
-    return _answer(call, call.get(call.account.vswitches, call.params.need("VSwitchId"), "InvalidVSwitchId.NotFound"))
+    return _answer(call, call.need(VSwitch, "VSwitchId"))
 
 
 def _answer(call: Call, switch: VSwitch) -> Answer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 import subprocess
 import threading
@@ -10,12 +9,11 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from provisioner.simulator.machines import Machine, Machines
-from provisioner.simulator.state.instance import Instance
 
 log = logging.getLogger(__name__)
 
 
-class Hosting:
+class Fleet:
     """Runs each machine's starts, stops and removal one after the other, different machines side by side.
 
     Args:
@@ -38,17 +36,15 @@ class Hosting:
         self._machines[instance_id] = machine
         return machine.public_ip, machine.private_ip
 
-    def start(self, instance: Instance, public_keys: list[str]) -> None:
-        """Begin to boot; user data runs at the first boot only."""
-        machine = self._machines[instance.id]
-        user_data = base64.b64decode(instance.user_data).decode("utf-8", "replace") if instance.fresh else ""
-        hostname, user = instance.hostname, instance.login_user
+    def start(self, instance_id: str, user_data: str, public_keys: list[str], hostname: str, user: str) -> None:
+        """Begin to boot; arguments as for `Machine.start`."""
+        machine = self._machines[instance_id]
 
         def work() -> None:
             machine.start(user_data, public_keys, hostname, user)
-            self._up.add(instance.id)
+            self._up.add(instance_id)
 
-        self._queue(instance.id, work)
+        self._queue(instance_id, work)
 
     def stop(self, instance_id: str) -> None:
         """Begin to power off."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-DATA = Path(__file__).parents[2] / "data"
+DATA = Path(__file__).parents[1] / "data"
 
 REGIONS = {
     "cn-hangzhou": "bghijk",

@@ -1,33 +1,11 @@
-"""What all resources have in common. Every field is a JSON value, so that an account can be kept in a file."""
+"""How answers write ids, times and tags."""
 
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
-
-
-@dataclass
-class Resource:
-    """A thing in the account. Times are seconds since 1970, of the simulated clock.
-
-    `serial` counts all resources ever made (the order of lists). A released one stays for a while as something that
-    others still depend on, and is no longer seen.
-    """
-
-    id: str
-    serial: int
-    region: str
-    name: str
-    created: float
-    tags: dict[str, str] = field(default_factory=dict, kw_only=True)
-    released_at: float | None = field(default=None, kw_only=True)
-
-    def exists(self, at: float) -> bool:
-        """Whether a look at this time sees it."""
-        return self.created <= at and (self.released_at is None or at < self.released_at)
 
 
 def new_id(prefix: str, length: int = 20) -> str:
