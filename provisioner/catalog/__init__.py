@@ -1,4 +1,4 @@
-"""What the program knows without asking anybody: processors, instance types, images, distributions.
+"""What the program knows without asking anybody: processors, instance types, images, distributions, mirrors.
 
 The facts are data (`provisioner/data/`), read at the first question and kept. They decide what can do bfloat16 and what
 a plan expects of hosts that do not exist yet; stock, price and the newest image are always asked of the service, and
@@ -9,12 +9,14 @@ from provisioner.catalog.distributions import HostPrograms, host_programs
 from provisioner.catalog.flags import bf16_flags, bf16_of, isa_of
 from provisioner.catalog.images import ContainerImage, ImageFamily, container_image, image_families, image_family
 from provisioner.catalog.instance_types import InstanceType, all_types, bf16_types, lookup, nearest_bf16, require_bf16
+from provisioner.catalog.mirrors import RegionMirrors, region_mirrors
 
 __all__ = [
     "ContainerImage",
     "HostPrograms",
     "ImageFamily",
     "InstanceType",
+    "RegionMirrors",
     "all_types",
     "bf16_flags",
     "bf16_of",
@@ -26,5 +28,6 @@ __all__ = [
     "isa_of",
     "lookup",
     "nearest_bf16",
+    "region_mirrors",
     "require_bf16",
 ]

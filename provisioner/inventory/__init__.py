@@ -2,6 +2,7 @@
 
 spec     the Spec, field for field
 reading  text to a Spec; every mistake with file, line and field
+mirrors  what a region has in place of Docker Hub, PyPI, Debian's archive and GitHub
 """
 
 from provisioner.inventory.reading import check_workload, load, parse

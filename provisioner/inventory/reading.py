@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from provisioner import catalog
 from provisioner.errors import InventoryError, UsageError
+from provisioner.inventory.mirrors import with_mirrors
 from provisioner.inventory.spec import Spec
 
 Place = tuple[str | int, ...]
@@ -41,7 +42,10 @@ def load(path: Path) -> Spec:
 
 
 def parse(text: str, source: str = "inventory") -> Spec:
-    """Read an inventory from text; `source` names it in messages. Raises InventoryError."""
+    """Read an inventory from text; `source` names it in messages. The mirrors of its region are filled in.
+
+    Raises InventoryError.
+    """
     try:
         node = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
@@ -70,7 +74,7 @@ def parse(text: str, source: str = "inventory") -> Spec:
         problems += [(_line(lines, place), f"{_dotted(place)}: {what}") for place, what in _contradictions(spec)]
     if problems:
         raise InventoryError([f"{source}:{line}: {what}" for line, what in sorted(set(problems))])
-    return spec
+    return with_mirrors(spec)
 
 
 def check_workload(spec: Spec) -> None:

@@ -21,6 +21,7 @@ def _cidr(text: str) -> str:
 
 
 Cidr = Annotated[str, AfterValidator(_cidr)]
+Url = Annotated[str, Field(pattern=r"^https?://[^\s'\"\\]+$")]
 AbsolutePath = Annotated[str, Field(pattern=r"^/[^:\x00]*$")]
 EcsId = Annotated[str, Field(pattern=r"^[a-z]+-[a-zA-Z0-9_-]+$")]
 
@@ -123,6 +124,19 @@ class HostSpec(_Spec):
     host_key: str | None = None
 
 
+class MirrorsSpec(_Spec):
+    """Where hosts take packages from, and what they reach.
+
+    `package_index` is used by pip in place of PyPI; `apt` holds debian/ and ubuntu/, for the bundled images. What is
+    None follows from the region: Alibaba's mirrors in mainland China, else the originals. `reachable` names hosts that
+    are reached all the same where the region's network would not let one think so (`docker.io`, `github.com`).
+    """
+
+    package_index: Url | None = None
+    apt: Url | None = None
+    reachable: tuple[str, ...] = ()
+
+
 class DockerSpec(_Spec):
     """How Docker gets onto a host that has none.
 
@@ -132,7 +146,7 @@ class DockerSpec(_Spec):
     """
 
     package: Literal["auto", "docker-ce", "docker-io"] = "auto"
-    repository_mirror: str = Field(default="https://mirrors.aliyun.com/docker-ce", pattern=r"^https?://[^\s'\"\\]+$")
+    repository_mirror: Url = "https://mirrors.aliyun.com/docker-ce"
 
 
 class RegistryLoginSpec(_Spec):
@@ -182,9 +196,13 @@ class SparkSpec(_Spec):
 
 
 class SampleSpec(_Spec):
-    """Somebody else's training code in a git repository, started by the paper's own command line."""
+    """Somebody else's training code in a git repository, started by the paper's own command line.
+
+    `mirror` is a repository with the same commits, to clone from where `git` itself cannot be reached.
+    """
 
     git: str
+    mirror: str | None = None
     ref: str
     path: str
 
@@ -237,6 +255,7 @@ class Spec(_Spec):
     ssh: SshSpec = SshSpec()
     image: ImageSpec | None = None
     docker: DockerSpec = DockerSpec()
+    mirrors: MirrorsSpec = MirrorsSpec()
     spark: SparkSpec = SparkSpec()
     workload: WorkloadSpec = WorkloadSpec()
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from provisioner.deployment import Deployment
 from provisioner.errors import HostError
 from provisioner.hosts.facts import HostFacts
+from provisioner.inventory.mirrors import check_reach, host_of
 from provisioner.render import render
 from provisioner.step import ABSENT, Description, Finding, Presence, RenderedFile
 
@@ -67,16 +68,27 @@ class DockerStep:
         self.owner: str | None = deployment.host_owner or "host"
 
     def describe(self) -> Description:
-        """The script. Of a host that is not known yet it depends on what the host turns out to be."""
+        """The script. Of a host that is not known yet it depends on what the host turns out to be.
+
+        Raises UsageError for a repository that does not answer in the region.
+        """
         facts = self.deployment.facts_or_expected(self._host)
         if not facts.distribution:
             return Description("Install and start Docker, unless it runs already")
         chosen = recipe(facts, self.deployment.spec.docker.package)
         if chosen is None:
             return Description("Use the Docker engine that is there", warnings=(self._unknown(facts).message,))
+        warnings: tuple[str, ...] = ()
+        if chosen.title == "docker-ce":
+            mirror = self.deployment.spec.docker.repository_mirror
+            remedy = "take it out to use Alibaba's own"
+            warnings = check_reach(
+                self.deployment.spec, "docker.repository_mirror", "docker-ce", host_of(mirror), remedy
+            )
         return Description(
             f"Install and start Docker: {chosen.title}",
             files=(RenderedFile(self._host, SCRIPT, self._script(chosen, facts), 0o755),),
+            warnings=warnings,
         )
 
     def check(self) -> Finding:

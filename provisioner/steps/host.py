@@ -9,6 +9,7 @@ from provisioner.deployment import Deployment
 from provisioner.errors import HostError
 from provisioner.hosts import topology
 from provisioner.hosts.facts import HostFacts
+from provisioner.inventory.mirrors import trusted_host
 from provisioner.render import render
 from provisioner.step import Description, Finding, Presence, RenderedFile
 
@@ -72,7 +73,9 @@ class ProgramsStep:
     def describe(self) -> Description:
         """The script that looks, and installs when told to; of an unknown host it depends on the system."""
         files = (RenderedFile(self._host, self._path(), self._script(), 0o755),) if self._facts().distribution else ()
-        return Description("Provide Java 17+, numactl, TensorFlow and Spark", files=files)
+        index = self.deployment.spec.mirrors.package_index
+        source = f" from {index}" if index else ""
+        return Description(f"Provide Java 17+, numactl, TensorFlow and Spark{source}", files=files)
 
     def _facts(self) -> HostFacts:
         return self.deployment.facts_or_expected(self._host)
@@ -82,7 +85,7 @@ class ProgramsStep:
 
     def _script(self) -> str:
         folder = work_folder(self.deployment, self._host)
-        return programs_script(self._facts(), f"{folder}/venv")
+        return programs_script(self._facts(), f"{folder}/venv", self.deployment.spec.mirrors.package_index)
 
     def check(self) -> Finding:
         """Ask the host; the first line that says `missing` is the answer."""
@@ -121,8 +124,11 @@ class ProgramsStep:
         """Never called: packages stay, they are the host's."""
 
 
-def programs_script(facts: HostFacts, venv: str) -> str:
-    """The script that looks for the programs, and installs them as the host's distribution does, into `venv`."""
+def programs_script(facts: HostFacts, venv: str, package_index: str | None = None) -> str:
+    """The script that looks for the programs, and installs them as the host's distribution does, and into `venv`."""
+    index = ["--index-url", package_index] if package_index else []
+    if package_index and (trusted := trusted_host(package_index)):
+        index += ["--trusted-host", trusted]
     system = f"{facts.distribution} {facts.distribution_version}".strip() or "this system"
     programs = catalog.host_programs(facts.distribution, facts.distribution_version)
     if programs is None:
@@ -137,6 +143,7 @@ def programs_script(facts: HostFacts, venv: str) -> str:
         packages=shlex.quote(" ".join(programs.packages)),
         python=shlex.quote(programs.python),
         cannot=shlex.quote(cannot),
+        index=shlex.join(index),
     )
 
 

@@ -10,7 +10,8 @@ from hashlib import sha256
 
 from provisioner.deployment import Deployment
 from provisioner.errors import HostError, UsageError
-from provisioner.inventory.spec import ImageSpec, RegistryLoginSpec
+from provisioner.inventory.mirrors import check_reach, host_of, registry_of
+from provisioner.inventory.spec import ImageSpec, RegistryLoginSpec, Spec
 from provisioner.ports import ContainerRequest, ContainerState, Engine, OnLine
 from provisioner.render import data_folder, workload_files
 from provisioner.secret import Secret
@@ -65,10 +66,11 @@ class ImageStep(_ImageUser):
     def describe(self) -> Description:
         """The paper's step 2.3 (its method 1), or the build (its method 2).
 
-        Raises UsageError for build arguments that the Dockerfile does not take, or needs and was not given.
+        Raises UsageError for build arguments that the Dockerfile does not take, or needs and was not given, and for
+        images that are out of reach in the region.
         """
         image = self.image
-        warnings = []
+        warnings = [f"{self._host}: {warning}" for warning in reach_warnings(self.deployment.spec, image)]
         if image.registry_login and not os.environ.get(image.registry_login.password_env):
             warnings.append(
                 f"{self._host}: the registry's password is missing: set {image.registry_login.password_env}"
@@ -79,7 +81,6 @@ class ImageStep(_ImageUser):
         arguments = "".join(
             f" --build-arg {name}={shlex.quote(value)}" for name, value in sorted(image.build_arguments.items())
         )
-        checked_arguments(image)
         if image.build == "zoo-nightly":
             warnings.append(f"{self._host}: zoo-nightly compiles TensorFlow for hours, for this host's own processor")
         return Description(f"docker build -t {self.tag}{arguments} {image.build}", warnings=tuple(warnings))
@@ -172,6 +173,26 @@ class ContainerStep(_ImageUser):
     def undo(self) -> None:
         """Remove it; one that was there before us stays."""
         self.deployment.engine(self._host).remove(self.image.container)
+
+
+def reach_warnings(spec: Spec, image: ImageSpec) -> list[str]:
+    """The plan's warnings of what the image is pulled from, or built of.
+
+    Raises UsageError for what does not answer in the region, and for build arguments that the Dockerfile does not take,
+    or needs and was not given.
+    """
+    wanted = {"image.pull": image.pull} if image.pull else {}
+    if image.build:
+        wanted |= {f"image.build_arguments.{name}": value for name, value in checked_arguments(image).items()}
+    warnings: list[str] = []
+    for field, what in wanted.items():
+        if field == "image.pull" or field.endswith("_IMAGE"):
+            registry = image.registry_mirror.partition("/")[0] if image.registry_mirror else registry_of(what)
+            remedy = "name a registry that holds it under the same path in image.registry_mirror"
+            warnings += check_reach(spec, field, what, registry, remedy)
+        elif "://" in what:
+            warnings += check_reach(spec, field, what, host_of(what), "give one that is reached")
+    return warnings
 
 
 def provide(engine: Engine, image: ImageSpec, tag: str, tell: OnLine) -> str:

@@ -13,6 +13,7 @@ from provisioner import catalog
 from provisioner.deployment import Deployment
 from provisioner.errors import CommandError, HostError, UsageError
 from provisioner.hosts import topology
+from provisioner.inventory.mirrors import check_reach, host_of
 from provisioner.inventory.spec import Dtype, WorkloadSpec
 from provisioner.render import render, workload_files
 from provisioner.reporting import report
@@ -58,7 +59,10 @@ class WorkloadStep:
         """An upload or a clone."""
         source = self.deployment.spec.workload.source
         if source:
-            return Description(f"git clone {source.git} && git checkout {source.ref}")
+            clone = source.mirror or source.git
+            remedy = "name a repository with the same commits in workload.source.mirror"
+            warnings = check_reach(self.deployment.spec, "workload.source", clone, host_of(clone), remedy)
+            return Description(f"git clone {clone} && git checkout {source.ref}", warnings=warnings)
         return Description("Upload the bundled workload")
 
     def _sample(self) -> str:
@@ -87,9 +91,9 @@ class WorkloadStep:
         shell = self.deployment.shell(self._host)
         source = self.deployment.spec.workload.source
         if source:
-            target = shlex.quote(self._sample())
+            target, clone = shlex.quote(self._sample()), shlex.quote(source.mirror or source.git)
             shell.run(
-                f"rm -rf {target} && git clone -q {shlex.quote(source.git)} {target} && cd {target} && "
+                f"rm -rf {target} && git clone -q {clone} {target} && cd {target} && "
                 f"git checkout -q {shlex.quote(source.ref)}",
                 timeout_s=1800,
             )

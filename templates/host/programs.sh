@@ -50,7 +50,7 @@ install() {
       ;;
   esac
   if ! has_packages; then
-    "$python" -m venv "$venv" && "$venv/bin/pip" install -q tensorflow pyspark || exit 1
+    "$python" -m venv "$venv" && "$venv/bin/pip" install -q{{ " " if index }}{{ index }} tensorflow pyspark || exit 1
     hash -r # bash remembers where python3 was
   fi
   look | grep -v numactl && exit 1

@@ -120,7 +120,7 @@ def test_one_capability_instead_of_privileged_and_volumes_are_in_the_plan() -> N
 
 
 def test_describing_needs_no_outside() -> None:
-    spec = Spec(name="paper", provider="alibaba", image=ImageSpec(build="spark"))
+    spec = Spec(name="paper", provider="simulator", image=ImageSpec(build="spark"))
     for step in (ImageStep, ContainerStep):
         assert "provisioner/spark:" in step(Deployment(spec), "paper-001").describe().title
 
