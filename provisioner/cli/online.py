@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from provisioner import catalog
-from provisioner.errors import CloudRefusedError, LeftoverError, NoCapacityError, UsageError
+from provisioner.deployment import Deployment
+from provisioner.errors import CloudRefusedError, LeftoverError, NoCapacityError, TypeRefusedError, UsageError
 
 if TYPE_CHECKING:
-    from provisioner.adapters.ecs import EcsCloud
     from provisioner.cli.console import Console
     from provisioner.inventory.spec import Spec
-    from provisioner.resources import Resource
+    from provisioner.ports import Cloud
+    from provisioner.resources import InstanceRequest, Price, Resource, TypeOffer
 
 
 def preflight(spec: Spec, console: Console) -> dict[str, Any]:
@@ -25,73 +26,70 @@ def preflight(spec: Spec, console: Console) -> dict[str, Any]:
         console.say("\nOnline: no cloud to ask")
         return {}
     from provisioner.cli import wiring
-    from provisioner.resources import InstanceRequest
+    from provisioner.steps.request import (
+        Candidate,
+        candidates,
+        first_that_can_be_had,
+        instance_request,
+        no_zone,
+        release_time,
+    )
 
     cloud = wiring.cloud(spec, None, lambda text: None)
     asked = spec.cloud
     identity = cloud.caller_identity()
     stock = cloud.stock(asked.instance_types, spot=asked.spot is not None)
-    wanted_zones = None if asked.zones == "auto" else set(asked.zones)
-    candidates = [
-        (kind, zone)
-        for kind in asked.instance_types
-        for zone in stock.get(kind, [])
-        if wanted_zones is None or zone in wanted_zones
-    ]
-    if not candidates:
+    pairs = candidates(spec, stock, cloud.zones())
+    if not pairs:
+        raise no_zone(spec)
+    in_stock = [pair for pair in pairs if pair.zone in stock.get(pair.instance_type, [])]
+    if not in_stock:
         raise NoCapacityError(
             f"none of {', '.join(asked.instance_types)} is in stock in {asked.region}"
-            + (f" ({', '.join(asked.zones)})" if wanted_zones else ""),
+            + ("" if asked.zones == "auto" else f" ({', '.join(asked.zones)})"),
             "add instance types or zones, or another region",
         )
-    kind, zone = candidates[0]
-    vcpus = _vcpus(cloud, spec)
+    names = Deployment(spec).host_names
+    offers = {offer.instance_type: offer for offer in cloud.type_offers(asked.instance_types)}
+    now = datetime.now(timezone.utc)
+
+    def request_for(candidate: Candidate) -> InstanceRequest:
+        image_id = asked.image_id or _image_id(cloud, spec, candidate.instance_type)
+        return instance_request(
+            spec,
+            names,
+            candidate,
+            image_id=image_id,
+            auto_release_at=release_time(now, asked.auto_release_hours),
+            vswitch_id=asked.vswitch_id or "",
+            security_group_id=asked.security_group_id or "",
+            key_pair=asked.key_pair or "",
+        )
+
+    def offered(candidate: Candidate) -> tuple[InstanceRequest, TypeOffer, Price]:
+        offer = _offer(offers.get(candidate.instance_type), candidate.instance_type)
+        request = request_for(candidate)
+        return request, offer, cloud.price(request)
+
+    request, offer, price = first_that_can_be_had(in_stock, offered)
+    kind = request.instance_type
+    vcpus = offer.vcpus * asked.count
     free = cloud.free_vcpus(spot=asked.spot is not None)
     if free is not None and free < vcpus:
         raise CloudRefusedError(
             f"{asked.count} x {kind} need {vcpus} vCPUs, the account's quota has {free} left in {asked.region}",
             "ask for more in the Quota Center (ECS, vCPUs), or take a smaller type",
         )
-    image_id = asked.image_id or ""
-    if not image_id:
-        image = cloud.newest_image(asked.image_family, kind)
-        image_id = image.id
-        if asked.system_disk.size_gib < image.size_gib:
-            raise UsageError(
-                f"image {image.id} needs a system disk of {image.size_gib} GiB, the inventory asks for "
-                f"{asked.system_disk.size_gib}",
-                "raise cloud.system_disk.size_gib",
-            )
-    release_at = None
-    if asked.auto_release_hours:
-        release_at = datetime.now(timezone.utc) + timedelta(hours=asked.auto_release_hours)
-    request = InstanceRequest(
-        names=[f"{spec.name}-{number:03d}" for number in range(1, asked.count + 1)],
-        instance_type=kind,
-        zone=zone,
-        image_id=image_id,
-        vswitch_id=asked.vswitch_id or "",
-        security_group_id=asked.security_group_id or "",
-        key_pair=asked.key_pair or "",
-        system_disk=asked.system_disk,
-        internet_bandwidth_mbps=asked.internet_bandwidth_mbps,
-        spot=asked.spot,
-        auto_release_at=release_at,
-        deletion_protection=asked.deletion_protection,
-        ram_role=asked.ram_role,
-        user_data=asked.user_data,
-    )
-    price = cloud.price(request)
     dry_run = bool(asked.vswitch_id and asked.security_group_id)
     if dry_run:
         cloud.check_run_instances(request, {})
     per_hour = price.per_hour * asked.count
     found = {
         "identity": identity,
-        "image": image_id,
+        "image": request.image_id,
         "stock": stock,
         "free_vcpus": free,
-        "first_choice": {"instance_type": kind, "zone": zone},
+        "first_choice": {"instance_type": kind, "zone": request.zone},
         "price": {"per_hour": per_hour, "currency": price.currency, "hours": asked.auto_release_hours},
         "dry_run": "passed" if dry_run else "not asked: it needs vswitch_id and security_group_id",
     }
@@ -99,10 +97,10 @@ def preflight(spec: Spec, console: Console) -> dict[str, Any]:
     for each, zones in stock.items():
         console.say(f"  {each}: {'in stock in ' + ', '.join(zones) if zones else 'no stock'}")
     console.say(f"  quota: {vcpus} vCPUs needed, {'unknown' if free is None else free} free")
-    console.say(f"  image {image_id}")
+    console.say(f"  image {request.image_id}")
     console.say(f"  price {per_hour:.4g} {price.currency} an hour for {asked.count} x {kind}")
     if asked.auto_release_hours:
-        local = (release_at or datetime.now(timezone.utc)).astimezone().strftime("%Y-%m-%d %H:%M %Z")
+        local = (request.auto_release_at or now).astimezone().strftime("%Y-%m-%d %H:%M %Z")
         console.say(
             f"  at most {per_hour * asked.auto_release_hours:.4g} {price.currency}: released by itself after "
             f"{asked.auto_release_hours:g} h ({local} if started now)"
@@ -129,22 +127,31 @@ def existing(spec: Spec, console: Console) -> list[dict[str, str | None]]:
     return [{"step": s.name, "presence": f.presence.value, "detail": f.detail or None} for _, s, f in findings]
 
 
-def _vcpus(cloud: EcsCloud, spec: Spec) -> int:
-    """The vCPUs that the first choice needs. Raises CloudRefusedError when service and catalog disagree."""
-    kind = spec.cloud.instance_types[0]
-    offers = {offer.instance_type: offer for offer in cloud.type_offers(spec.cloud.instance_types)}
-    unknown = [name for name in spec.cloud.instance_types if name not in offers]
-    if unknown:
-        raise CloudRefusedError(
-            f"the service does not know {', '.join(unknown)}", "`provisioner types --region REGION` lists what it has"
+def _image_id(cloud: Cloud, spec: Spec, instance_type: str) -> str:
+    """The newest image of the inventory's family. Raises UsageError when the system disk is too small for it."""
+    image = cloud.newest_image(spec.cloud.image_family, instance_type)
+    if spec.cloud.system_disk.size_gib < image.size_gib:
+        raise UsageError(
+            f"image {image.id} needs a system disk of {image.size_gib} GiB, the inventory asks for "
+            f"{spec.cloud.system_disk.size_gib}",
+            "raise cloud.system_disk.size_gib",
         )
-    known = catalog.lookup(kind)
-    if known is not None and known.vcpus != offers[kind].vcpus:
-        raise CloudRefusedError(
-            f"{kind} has {offers[kind].vcpus} vCPUs, the catalog says {known.vcpus}",
+    return image.id
+
+
+def _offer(offer: TypeOffer | None, name: str) -> TypeOffer:
+    """What the service has under a type's name. Raises TypeRefusedError when it knows none, or another than we do."""
+    if offer is None:
+        raise TypeRefusedError(
+            f"the service does not know {name}", "`provisioner types --region REGION` lists what it has"
+        )
+    known = catalog.lookup(name)
+    if known is not None and known.vcpus != offer.vcpus:
+        raise TypeRefusedError(
+            f"{name} has {offer.vcpus} vCPUs, the catalog says {known.vcpus}",
             "provisioner/data/families.yaml is out of date: please report it",
         )
-    return offers[kind].vcpus * spec.cloud.count
+    return offer
 
 
 def sweep(region: str, yes: bool, console: Console) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from provisioner.deployment import Deployment
-from provisioner.errors import CloudRefusedError, DeadlineError, DriftError, NoCapacityError, TypeRefusedError
+from provisioner.errors import CloudRefusedError, DeadlineError, DriftError, NoCapacityError
 from provisioner.hosts.address import HostAddress
 from provisioner.resources import TAG_NAME, Instance, InstanceRequest, Price
 from provisioner.state import InstanceChoice
@@ -17,7 +17,7 @@ from provisioner.steps.network import (
     VSwitchStep,
     delete_tagged,
 )
-from provisioner.steps.request import Candidate, instance_request, none_of
+from provisioner.steps.request import Candidate, first_that_can_be_had, instance_request, release_time
 
 RUNNING_DEADLINE_S = 600.0
 GONE = ("Stopping", "Stopped")
@@ -113,45 +113,37 @@ class InstancesStep:
         self._wait_until_running()
 
     def _create(self) -> None:
-        """One candidate after the other, until the service makes all instances of one.
+        """RunInstances for one candidate after the other, until the service makes all instances of one."""
+        deployment = self.deployment
 
-        Raises NoCapacityError with every refusal when it makes none of them, and at once what no candidate can mend.
-        """
-        deployment, store = self.deployment, self.deployment.store
-        # A run cut off between the call and its answer left an intent: the same token, with the same request, first.
-        pending = store.state.pending_instances if self.name in store.state.unresolved else None
-        refusals: list[NoCapacityError] = []
-        refused_types: set[str] = set()
-        for candidate in self._candidates(pending):
-            if candidate.instance_type in refused_types:
-                continue
-            deployment.progress(
-                f"asking for {len(deployment.host_names)} x {candidate.instance_type} in {candidate.zone}"
-            )
-            try:
-                request = self._request(pending or self._choose(candidate))
-                token = store.intend(self.name)
-                ids = deployment.cloud.run_instances(request, deployment.tags, token)
-            except NoCapacityError as error:
-                store.abandon(self.name)
-                refusals.append(error)
-                if isinstance(error, TypeRefusedError):
-                    refused_types.add(candidate.instance_type)
-                deployment.progress(f"{error.message}; trying the next candidate")
-                pending = None
-            except CloudRefusedError:
-                store.abandon(self.name)
-                raise
-            else:
-                deployment.note_made("instance", ids)
-                store.record(self.name, ids)
-                return
-        raise none_of(refusals)
+        def refused(error: NoCapacityError) -> None:
+            deployment.progress(f"{error.message}; trying the next candidate")
 
-    def _candidates(self, pending: InstanceChoice | None) -> Iterator[Candidate]:
+        ids = first_that_can_be_had(self._candidates(), self._ask_for, refused)
+        deployment.note_made("instance", ids)
+        deployment.store.record(self.name, ids)
+
+    def _pending(self) -> InstanceChoice | None:
+        """What a run asked for that was cut off between the call and its answer: the same token, the same request."""
+        state = self.deployment.store.state
+        return state.pending_instances if self.name in state.unresolved else None
+
+    def _candidates(self) -> Iterator[Candidate]:
+        pending = self._pending()
         if pending:
             yield Candidate(pending.type, pending.zone)
         yield from self.vswitch.candidates()
+
+    def _ask_for(self, candidate: Candidate) -> list[str]:
+        deployment, store = self.deployment, self.deployment.store
+        deployment.progress(f"asking for {len(deployment.host_names)} x {candidate.instance_type} in {candidate.zone}")
+        try:
+            request = self._request(self._pending() or self._choose(candidate))
+            token = store.intend(self.name)
+            return deployment.cloud.run_instances(request, deployment.tags, token)
+        except (NoCapacityError, CloudRefusedError):
+            store.abandon(self.name)
+            raise
 
     def _choose(self, candidate: Candidate) -> InstanceChoice:
         """Everything about a request that could come out differently another time, written down before the call."""
@@ -160,12 +152,12 @@ class InstancesStep:
         image_id = cloud.image_id or self._newest_image(candidate.instance_type)
         self._note_price(instance_request(deployment.spec, deployment.host_names, candidate, image_id=image_id))
         self.vswitch.in_zone(candidate.zone)
-        release_at = None
-        if cloud.auto_release_hours:
-            moment = deployment.ports.clock.now() + timedelta(hours=cloud.auto_release_hours)
-            release_at = moment.replace(second=0, microsecond=0).isoformat()
+        release_at = release_time(deployment.ports.clock.now(), cloud.auto_release_hours)
         choice = InstanceChoice(
-            type=candidate.instance_type, zone=candidate.zone, image_id=image_id, release_at=release_at
+            type=candidate.instance_type,
+            zone=candidate.zone,
+            image_id=image_id,
+            release_at=release_at.isoformat() if release_at else None,
         )
         with deployment.store.changing() as state:
             state.pending_instances = choice

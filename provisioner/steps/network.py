@@ -13,7 +13,7 @@ from provisioner.deployment import Deployment
 from provisioner.errors import CloudRefusedError, DriftError, NoCapacityError, StateError
 from provisioner.resources import TAG_NAME, IngressRule, Kind, Resource
 from provisioner.step import ABSENT, PRESENT, Description, Finding, PlannedResource, Presence
-from provisioner.steps.request import Candidate, candidates, no_zone, none_of
+from provisioner.steps.request import Candidate, candidates, first_that_can_be_had, no_zone
 
 RULE_DESCRIPTION = "provisioner: SSH from the caller"
 
@@ -150,17 +150,14 @@ class VSwitchStep(_CloudStep):
 
     def apply(self) -> None:
         """CreateVSwitch in the zone of the first candidate whose zone takes one."""
-        refusals: list[NoCapacityError] = []
-        for zone in dict.fromkeys(candidate.zone for candidate in self.candidates()):
-            self.deployment.progress(f"asking for a VSwitch in {zone}")
-            try:
-                self.in_zone(zone)
-            except NoCapacityError as error:
-                refusals.append(error)
-                self.deployment.progress(f"{error.message}; trying the next zone")
-            else:
-                return
-        raise none_of(refusals)
+        by_zone: dict[str, Candidate] = {}
+        for candidate in self.candidates():
+            by_zone.setdefault(candidate.zone, candidate)
+
+        def refused(error: NoCapacityError) -> None:
+            self.deployment.progress(f"{error.message}; trying the next zone")
+
+        first_that_can_be_had(by_zone.values(), lambda candidate: self.in_zone(candidate.zone), refused)
 
     def candidates(self) -> list[Candidate]:
         """The types and zones to ask for, in order; the cloud is asked once for what is in stock and open.

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple, TypeVar
 
-from provisioner.errors import CloudRefusedError, NoCapacityError
+from provisioner.errors import CloudRefusedError, NoCapacityError, TypeRefusedError
 from provisioner.inventory.spec import Spec
 from provisioner.resources import InstanceRequest
 
 NON_ROOT = "ecs-user"
 """The only other login that the service sets up on its images (ImageOptions.LoginAsNonRoot)."""
+
+SHORTEST_RELEASE = timedelta(minutes=30)
+"""How far ahead AutoReleaseTime must be when the service receives it."""
+
+CALL_MARGIN = timedelta(minutes=5)
+"""How long it may take from the decision on a request until the service receives it: a creating call is tried again
+for three minutes."""
+
+Answer = TypeVar("Answer")
 
 
 class Candidate(NamedTuple):
@@ -83,7 +92,43 @@ def instance_request(
     )
 
 
-def none_of(refusals: Sequence[NoCapacityError]) -> NoCapacityError:
+def release_time(now: datetime, hours: float | None) -> datetime | None:
+    """When instances that are asked for now are to release themselves; None for never.
+
+    Rounded up to the minute, which the service rounds down to, and never so near that it could refuse the call.
+    """
+    if not hours:
+        return None
+    moment = now + max(timedelta(hours=hours), SHORTEST_RELEASE + CALL_MARGIN)
+    return moment + (datetime.min.replace(tzinfo=moment.tzinfo) - moment) % timedelta(minutes=1)
+
+
+def first_that_can_be_had(
+    choices: Iterable[Candidate],
+    ask: Callable[[Candidate], Answer],
+    refused: Callable[[NoCapacityError], None] = lambda error: None,
+) -> Answer:
+    """What `ask` gives for the first candidate that it does not refuse.
+
+    A TypeRefusedError passes over the type's other zones. Raises NoCapacityError with every refusal when none is left,
+    and at once what no candidate can mend.
+    """
+    refusals: list[NoCapacityError] = []
+    refused_types: set[str] = set()
+    for candidate in choices:
+        if candidate.instance_type in refused_types:
+            continue
+        try:
+            return ask(candidate)
+        except NoCapacityError as error:
+            refusals.append(error)
+            if isinstance(error, TypeRefusedError):
+                refused_types.add(candidate.instance_type)
+            refused(error)
+    raise _none_of(refusals)
+
+
+def _none_of(refusals: Sequence[NoCapacityError]) -> NoCapacityError:
     """What to say when no candidate could be had: each refusal once, and what each asks for."""
     told = "; ".join(dict.fromkeys(error.message for error in refusals))
     remedies = "; or ".join(dict.fromkeys(error.remedy for error in refusals if error.remedy))

@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,69 @@ def test_with_a_network_of_ones_own_the_creating_call_itself_is_tried(site: Site
     (run,) = [call for call in site.simulator.calls if call["action"] == "RunInstances"]
     assert run["params"]["DryRun"].lower() == "true"
     assert changing(site.simulator.calls[before:]) == []
+
+
+OF_EACH_CALL = {"ClientToken", "DryRun", "AutoReleaseTime"}
+
+
+def test_the_request_that_is_tried_is_the_one_that_up_makes(site: Site) -> None:
+    """The login, the key pair, user data: whatever the service might refuse."""
+    from tests.simulator.client import Client
+
+    client = Client(site.simulator)
+    network = client.network("cn-hangzhou-i")
+    client.call("CreateKeyPair", KeyPairName="mine")
+    inventory = site.folder / "own.yaml"
+    inventory.write_text(
+        "{name: own, provider: simulator, runtime: host, ssh: {user: ecs-user}, cloud: {instance_types: "
+        f"[ecs.hfc7.large], zones: [cn-hangzhou-i], vpc_id: {network['vpc']}, vswitch_id: {network['switch']}, "
+        f"security_group_id: {network['group']}, key_pair: mine, ram_role: role, deletion_protection: true, "
+        "user_data: '#!/bin/sh', spot: {}, count: 2, system_disk: {size_gib: 60}}}"
+    )
+    assert site.run("plan", inventory, "--online").code == 0
+    site.up(inventory)
+    tried, made = [call["params"] for call in site.simulator.calls if call["action"] == "RunInstances"]
+    assert tried["ImageOptions.LoginAsNonRoot"].lower() == "true"
+
+    def asked(parameters: dict[str, str]) -> dict[str, str]:
+        return {k: v for k, v in parameters.items() if k not in OF_EACH_CALL and not k.startswith("Tag.")}
+
+    assert asked(tried) == asked(made)
+    prices = [call["params"] for call in site.simulator.calls if call["action"] == "DescribePrice"]
+    assert len(prices) == 2
+    assert prices[0] == prices[1]
+
+
+def test_the_quota_is_counted_for_the_type_that_will_be_taken(make_site: Callable[..., Site]) -> None:
+    """The first one listed needs more than is left, but is not in stock."""
+    site = make_site(quotas={"vcpus": 8})
+    site.faults({"kind": "no-stock", "instance_type": "ecs.hfc7.24xlarge"})
+    inventory = site.inventory()
+    inventory.write_text(
+        inventory.read_text().replace("ecs.hfc7.large, ecs.hfg7.large", "ecs.hfc7.24xlarge, ecs.hfg7.large")
+    )
+    done = site.run("plan", inventory, "--online")
+    assert (done.code, done.err) == (0, "")
+    assert "quota: 2 vCPUs needed, 8 free" in done.out
+    site.faults()
+    refused = site.run("plan", inventory, "--online")
+    assert refused.code == 1
+    assert "1 x ecs.hfc7.24xlarge need 96 vCPUs, the account's quota has 8 left" in refused.err
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"action": "DescribePrice", "code": "PriceNotFound", "status": 400},
+        {"action": "DescribeImages", "code": "InvalidInstanceType.ValueNotSupported", "status": 400},
+    ],
+    ids=lambda fault: str(fault["code"]),
+)
+def test_the_plan_too_goes_on_to_the_next_candidate(site: Site, fault: dict[str, Any]) -> None:
+    site.faults({"kind": "error", "times": 1, **fault})
+    done = site.run("plan", site.inventory(), "--online", "--json")
+    assert done.code == 0, done.err
+    assert done.json["online"]["first_choice"] != {"instance_type": "ecs.hfc7.large", "zone": "cn-hangzhou-h"}
 
 
 @pytest.mark.parametrize(
@@ -167,7 +230,7 @@ def test_status_asks_the_cloud(site: Site) -> None:
     assert all(host["address"] and host["id"].startswith("i-") and host["type"] for host in found["hosts"])
     assert found["cost"]["currency"] == "CNY"
     assert found["cost"]["per_hour"] > 0
-    assert 0 < found["release_in_s"] <= 3600
+    assert 0 < found["release_in_s"] <= 3660  # to the full minute
     table = site.run("status").out
     assert "demo-001" in table
     assert "demo-002" in table
@@ -189,6 +252,26 @@ def test_types_of_a_region_have_stock_and_price(site: Site) -> None:
     assert found["ecs.hfc7.large"]["zones"]
     assert found["ecs.hfc7.large"]["pay_as_you_go"] > found["ecs.hfc7.large"]["spot"] > 0
     assert changing(site.simulator.calls) == []
+
+
+def test_a_price_that_is_not_told_is_a_dash(site: Site) -> None:
+    """The types before and after it have theirs."""
+    refusals = [("PriceNotFound", 400), ("OperationDenied", 403)]
+    site.faults(
+        *({"action": "DescribePrice", "kind": "error", "code": code, "status": status} for code, status in refusals)
+    )
+    done = site.run("types", "--region", "cn-hangzhou", "--json")
+    assert done.code == 0, done.err
+    priced = [each["pay_as_you_go"] is not None for each in done.json if each["zones"]]
+    assert priced.count(False) == 2
+    assert priced.count(True) > 20
+
+
+def test_without_the_permission_to_ask_for_prices_types_says_so(site: Site) -> None:
+    site.faults({"action": "DescribePrice", "kind": "error", "code": "Forbidden.RAM", "status": 403, "times": None})
+    done = site.run("types", "--region", "cn-hangzhou")
+    assert done.code == 1
+    assert "Forbidden.RAM" in done.err
 
 
 # ------------------------------------------------------------------------------------------------ up

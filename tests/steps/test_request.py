@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from provisioner.errors import NoCapacityError, TypeRefusedError
-from provisioner.steps.request import Candidate, candidates, none_of
+from provisioner.steps.request import Candidate, candidates, first_that_can_be_had
 from tests.support.deployments import spec
 
 CASES = yaml.safe_load((Path(__file__).parents[1] / "data/request/candidates.yaml").read_text())
@@ -25,19 +25,29 @@ def test_the_order_of_candidates(case: dict[str, Any]) -> None:
     assert found == [Candidate(*pair.split()) for pair in case["pairs"]]
 
 
+def refusing(*errors: NoCapacityError) -> NoCapacityError:
+    """What is raised when candidate after candidate is refused like this."""
+    left = list(errors)
+
+    def ask(candidate: Candidate) -> None:
+        raise left.pop(0)
+
+    with pytest.raises(NoCapacityError) as caught:
+        first_that_can_be_had([Candidate(f"type-{number}", "zone") for number in range(len(errors))], ask)
+    return caught.value
+
+
 def test_each_refusal_is_told_once_with_what_it_asks_for() -> None:
-    error = none_of(
-        [
-            NoCapacityError("no stock in i", "name further types"),
-            NoCapacityError("no stock in j", "name further types"),
-            TypeRefusedError("the image does not fit", "choose another image"),
-        ]
+    error = refusing(
+        NoCapacityError("no stock in i", "name further types"),
+        NoCapacityError("no stock in j", "name further types"),
+        TypeRefusedError("the image does not fit", "choose another image"),
     )
     assert error.message == "none of the 3 candidates can be had (no stock in i; no stock in j; the image does not fit)"
     assert error.remedy == "name further types; or choose another image"
 
 
 def test_one_refusal_speaks_for_itself() -> None:
-    assert (
-        none_of([NoCapacityError("too large for the account", "ask for more")]).message == "too large for the account"
+    assert str(refusing(NoCapacityError("too large for the account", "ask for more"))) == (
+        "too large for the account: ask for more"
     )

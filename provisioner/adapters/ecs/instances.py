@@ -50,7 +50,6 @@ def _parameters(request: InstanceRequest, tags: Mapping[str, str]) -> dict[str, 
         "ImageId": request.image_id,
         "VSwitchId": request.vswitch_id,
         "SecurityGroupId": request.security_group_id,
-        "KeyPairName": request.key_pair,
         "SystemDisk": system_disk(request.system_disk),
         "InternetMaxBandwidthOut": request.internet_bandwidth_mbps,
         "InternetChargeType": "PayByTraffic",
@@ -63,6 +62,8 @@ def _parameters(request: InstanceRequest, tags: Mapping[str, str]) -> dict[str, 
     if request.auto_release_at:
         release = request.auto_release_at.astimezone(timezone.utc)
         parameters["AutoReleaseTime"] = release.strftime("%Y-%m-%dT%H:%M:%SZ")
+    if request.key_pair:  # none before it was imported, in a dry run
+        parameters["KeyPairName"] = request.key_pair
     if request.login_as_non_root:
         parameters["ImageOptions"] = {"LoginAsNonRoot": True}
     if request.ram_role:
