@@ -39,7 +39,7 @@ class InstanceChoice(_Stored):
     type: str
     zone: str
     image_id: str
-    release_at: str | None = None
+    release_at: datetime | None = None
 
 
 class GivenImage(_Stored):

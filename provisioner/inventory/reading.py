@@ -16,9 +16,8 @@ from pydantic import ValidationError
 from provisioner import catalog
 from provisioner.errors import InventoryError, UsageError
 from provisioner.inventory.mirrors import with_mirrors
+from provisioner.inventory.names import Place, refused_by_the_service
 from provisioner.inventory.spec import Spec
-
-Place = tuple[str | int, ...]
 
 _CLOUD_ONLY = "alibaba and simulator"
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -194,6 +193,7 @@ def _contradictions(spec: Spec) -> Iterator[tuple[Place, str]]:
             yield ("hosts", index, "name"), f"two hosts are called {name}"
     yield from _workload_contradictions(spec)
     if spec.creates_instances:
+        yield from refused_by_the_service(spec)
         yield from _cloud_contradictions(spec)
 
 

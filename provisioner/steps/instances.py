@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 
 from provisioner.deployment import Deployment
 from provisioner.errors import CloudRefusedError, DeadlineError, DriftError, NoCapacityError
@@ -17,7 +16,7 @@ from provisioner.steps.network import (
     VSwitchStep,
     delete_tagged,
 )
-from provisioner.steps.request import Candidate, first_that_can_be_had, instance_request, release_time
+from provisioner.steps.request import Candidate, first_that_can_be_had, instance_request, is_too_near, release_time
 
 RUNNING_DEADLINE_S = 600.0
 GONE = ("Stopping", "Stopped")
@@ -115,6 +114,10 @@ class InstancesStep:
     def _create(self) -> None:
         """RunInstances for one candidate after the other, until the service makes all instances of one."""
         deployment = self.deployment
+        pending = self._pending()
+        if pending and is_too_near(pending.release_at, deployment.ports.clock.now()):
+            # The service would refuse it. It was never carried out: its instances would have shown long before now.
+            deployment.store.abandon(self.name)
 
         def refused(error: NoCapacityError) -> None:
             deployment.progress(f"{error.message}; trying the next candidate")
@@ -152,12 +155,11 @@ class InstancesStep:
         image_id = cloud.image_id or self._newest_image(candidate.instance_type)
         self._note_price(instance_request(deployment.spec, deployment.host_names, candidate, image_id=image_id))
         self.vswitch.in_zone(candidate.zone)
-        release_at = release_time(deployment.ports.clock.now(), cloud.auto_release_hours)
         choice = InstanceChoice(
             type=candidate.instance_type,
             zone=candidate.zone,
             image_id=image_id,
-            release_at=release_at.isoformat() if release_at else None,
+            release_at=release_time(deployment.ports.clock.now(), cloud.auto_release_hours),
         )
         with deployment.store.changing() as state:
             state.pending_instances = choice
@@ -175,7 +177,7 @@ class InstancesStep:
             self.deployment.host_names,
             Candidate(choice.type, choice.zone),
             image_id=choice.image_id,
-            auto_release_at=datetime.fromisoformat(choice.release_at) if choice.release_at else None,
+            auto_release_at=choice.release_at,
             vswitch_id=self.vswitch.in_zone(choice.zone),
             security_group_id=self.group.id(),
             key_pair=self.key_pair.id(),

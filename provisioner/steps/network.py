@@ -205,7 +205,7 @@ class VSwitchStep(_CloudStep):
 
 def _subnet(cidr: str, index: int) -> str:
     network = ip_network(cidr)
-    length = max(network.prefixlen, min(29, network.prefixlen + 4))
+    length = min(max(network.prefixlen + 4, 16), 29)  # a VSwitch is a /16 to a /29
     subnets = list(network.subnets(new_prefix=length))
     if index >= len(subnets):
         raise CloudRefusedError(f"{cidr} has no room for a VSwitch in another zone", "give a wider cloud.vpc_cidr")

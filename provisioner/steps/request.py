@@ -17,8 +17,7 @@ SHORTEST_RELEASE = timedelta(minutes=30)
 """How far ahead AutoReleaseTime must be when the service receives it."""
 
 CALL_MARGIN = timedelta(minutes=5)
-"""How long it may take from the decision on a request until the service receives it: a creating call is tried again
-for three minutes."""
+"""How long after the decision on a request the service may receive it: a creating call is tried for three minutes."""
 
 Answer = TypeVar("Answer")
 
@@ -101,6 +100,14 @@ def release_time(now: datetime, hours: float | None) -> datetime | None:
         return None
     moment = now + max(timedelta(hours=hours), SHORTEST_RELEASE + CALL_MARGIN)
     return moment + (datetime.min.replace(tzinfo=moment.tzinfo) - moment) % timedelta(minutes=1)
+
+
+def is_too_near(release_at: datetime | None, now: datetime) -> bool:
+    """Whether the service would refuse a request that was decided on earlier.
+
+    Such a request is older than CALL_MARGIN, by which `release_time` keeps away from this.
+    """
+    return release_at is not None and release_at - now < SHORTEST_RELEASE
 
 
 def first_that_can_be_had(

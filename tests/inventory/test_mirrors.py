@@ -106,7 +106,7 @@ def test_elsewhere_everything_comes_from_its_own_home(name: str, region: str) ->
 
 @pytest.mark.parametrize(("region", "index"), [("cn-hangzhou", True), ("cn-hongkong", False)])
 def test_pip_on_the_host_itself_takes_them_too(region: str, index: bool) -> None:
-    text = f"name: a\nprovider: alibaba\nruntime: host\ncloud: {{region: {region}}}\n"
+    text = f"name: ab\nprovider: alibaba\nruntime: host\ncloud: {{region: {region}}}\n"
     document = plan(text)
     (script,) = (file["content"] for file in document["files"] if file["path"].endswith("programs.sh"))
     line = next(line for line in script.splitlines() if 'pip" install' in line)
@@ -117,7 +117,7 @@ def test_pip_on_the_host_itself_takes_them_too(region: str, index: bool) -> None
 
 # ------------------------------------------------------------------------------------------------ settings
 
-SPARK = "name: a\nprovider: {provider}\nimage: {{build: spark{image}}}\n{more}\n"
+SPARK = "name: ab\nprovider: {provider}\nimage: {{build: spark{image}}}\n{more}\n"
 
 
 def arguments(provider: str = "alibaba", image: str = "", more: str = "") -> dict[str, str]:
@@ -190,7 +190,7 @@ def test_dockers_own_repository_does_not_answer_there() -> None:
 
 
 def test_a_build_argument_may_point_out_of_reach() -> None:
-    nightly = "name: a\nprovider: alibaba\nimage:\n  build: zoo-nightly\n  registry_mirror: r.example.com\n"
+    nightly = "name: ab\nprovider: alibaba\nimage:\n  build: zoo-nightly\n  registry_mirror: r.example.com\n"
     nightly += "  build_arguments: {ZOO_ARCHIVE: 'https://oss.example.com/zoo.zip'}\nworkload: {engine: tfpark}\n"
     warnings = [warning for warning in plan(nightly)["warnings"] if "slow or silent" in warning]
     assert [re.sub(r".*arguments\.(\w+): .*", r"\1", warning) for warning in warnings] == [
@@ -207,7 +207,7 @@ def test_a_build_argument_may_point_out_of_reach() -> None:
 def test_every_bundled_build_takes_what_a_region_has_for_it(build: str) -> None:
     taken = build_arguments((ROOT / "templates/docker" / build / "Dockerfile").read_bytes())
     given = "build_arguments: {ZOO_ARCHIVE: x}" if build == "zoo-nightly" else "build_arguments: {}"
-    text = f"name: a\nprovider: alibaba\nimage: {{build: {build}, {given}}}\nworkload: {{dtypes: [float32]}}\n"
+    text = f"name: ab\nprovider: alibaba\nimage: {{build: {build}, {given}}}\nworkload: {{dtypes: [float32]}}\n"
     spec = inventory.parse(text)
     assert spec.image
     assert {"APT_MIRROR", "PACKAGE_INDEX", "PIP_TRUSTED_HOST"} <= spec.image.build_arguments.keys() <= taken.keys()

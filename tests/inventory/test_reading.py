@@ -45,7 +45,7 @@ def test_the_inventories_that_the_readme_promises() -> None:
 
 def test_allow_any_type_overrides() -> None:
     """Who insists gets a type without bf16, and one that the catalog does not know."""
-    text = "name: a\nprovider: alibaba\nruntime: host\ncloud: {instance_types: [ecs.g7.large, ecs.new.large], %s}"
+    text = "name: ab\nprovider: alibaba\nruntime: host\ncloud: {instance_types: [ecs.g7.large, ecs.new.large], %s}"
     spec = inventory.parse(text % "allow_any_type: true")
     assert spec.cloud.instance_types == ("ecs.g7.large", "ecs.new.large")
     with pytest.raises(InventoryError, match=r"cloud\.instance_types\[1\]"):

@@ -253,6 +253,23 @@ def test_after_a_lost_reply_the_very_same_request_goes_out_with_the_same_token()
     assert made.cloud.count()["instance"] == 1
 
 
+@pytest.mark.parametrize(("minutes", "same"), [(4, True), (6, False), (600, False)])
+def test_a_request_whose_release_time_has_come_too_near_is_made_anew(minutes: int, same: bool) -> None:
+    """The service takes half an hour and more; the request allows for five minutes on the way."""
+    made = bench(auto_release_hours=0.5)
+    made.cloud.failures["run_instances"] = [CloudUnavailableError("no reply")]
+    with pytest.raises(CloudUnavailableError):
+        up(made)
+    again = made.again()
+    again.clock.advance(minutes * 60)
+    up(again)
+    first, second = requests(made)
+    assert (first == second) is same
+    assert (len(set(tokens(made))) == 1) is same
+    assert made.cloud.count()["instance"] == 1
+    assert again.store.state.unresolved == []
+
+
 def test_after_a_refusal_the_next_up_begins_anew() -> None:
     made = bench()
     made.cloud.failures["run_instances"] = [CloudRefusedError("quota")]

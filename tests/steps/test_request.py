@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import yaml
 
 from provisioner.errors import NoCapacityError, TypeRefusedError
-from provisioner.steps.request import Candidate, candidates, first_that_can_be_had
+from provisioner.steps.request import Candidate, candidates, first_that_can_be_had, release_time
 from tests.support.deployments import spec
 
 CASES = yaml.safe_load((Path(__file__).parents[1] / "data/request/candidates.yaml").read_text())
@@ -23,6 +24,22 @@ def test_the_order_of_candidates(case: dict[str, Any]) -> None:
     cloud = given.cloud.model_copy(update={"instance_types": tuple(case["types"]), "zones": zones, **network})
     found = candidates(given.model_copy(update={"cloud": cloud}), case["stock"], case["open"])
     assert found == [Candidate(*pair.split()) for pair in case["pairs"]]
+
+
+@pytest.mark.parametrize(
+    ("now", "hours", "expected"),
+    [
+        ("2026-11-25T10:00:00", 6, "2026-11-25T16:00:00"),
+        ("2026-11-25T10:00:01", 6, "2026-11-25T16:01:00"),  # the service rounds down to the minute
+        ("2026-11-25T10:00:00.5", 1.5, "2026-11-25T11:31:00"),
+        ("2026-11-25T10:00:00", 0.5, "2026-11-25T10:35:00"),  # the least that it takes, and the time of the call
+        ("2026-11-25T10:00:59", 0.5, "2026-11-25T10:36:00"),
+        ("2026-11-25T10:00:00", None, None),
+    ],
+)
+def test_the_release_time(now: str, hours: float | None, expected: str | None) -> None:
+    at = release_time(datetime.fromisoformat(f"{now}+00:00"), hours)
+    assert at == (datetime.fromisoformat(f"{expected}+00:00") if expected else None)
 
 
 def refusing(*errors: NoCapacityError) -> NoCapacityError:

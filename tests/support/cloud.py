@@ -7,7 +7,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from provisioner.errors import CloudRefusedError, NoCapacityError
@@ -82,6 +82,7 @@ class FakeCloud:
         failures: method name -> errors for its next calls, which then change nothing.
         lost: method name -> errors for its next calls, which make their change before.
         hidden: how many lookups what is made from now on stays invisible for.
+        now: the time, to tell a release time that is too near.
         polls_until_running: how often a new instance shows Pending and Starting before it runs.
         first_zones: the zones that `stock` shows for every type, unless `in_stock` has it.
         in_stock: instance type -> the zones that `stock` shows for it.
@@ -100,6 +101,7 @@ class FakeCloud:
         self.sold_out: set[tuple[str, str]] = set()
         self.hidden = 0
         self.polls_until_running = 2
+        self.now: Callable[[], datetime] | None = None
         self.region_zones = ["cn-hangzhou-i", "cn-hangzhou-j", "cn-hangzhou-k"]
         self.first_zones = ["cn-hangzhou-j"]
         self.in_stock: dict[str, list[str]] = {}
@@ -186,6 +188,9 @@ class FakeCloud:
             if pair in self.sold_out:
                 where = f"{request.instance_type} in {request.zone}"
                 raise NoCapacityError(f"no stock of {where}", code="OperationDenied.NoStock")
+        release = request.auto_release_at
+        if release and self.now and release.replace(second=0) - self.now() < timedelta(minutes=30):
+            raise CloudRefusedError("too near", code="InvalidAutoReleaseTime.Malformed")
         made = []
         for name in request.names:
             identifier = self.add("instance", tags, name=name, zone=request.zone)

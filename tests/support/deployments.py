@@ -68,6 +68,7 @@ class Bench:
         self.spec = spec
         self.cloud = cloud if cloud is not None else FakeCloud()
         self.clock = FakeClock()
+        self.cloud.now = self.clock.now
         self.connector = FakeConnector(*hosts)
         self.caller: tuple[str, ...] = (CALLER,)
         self.told: list[str] = []

@@ -275,8 +275,7 @@ def auto_release(call: Call, name: str) -> float | None:
     """A time of release: half an hour to three years ahead."""
     code = "InvalidAutoReleaseTime.Malformed"
     at = call.params.time(name, code)
-    # the time was rounded down to the minute, which may take it just below the half hour
-    if at is not None and not 29 * 60 <= at - call.now <= 3 * 366 * 86400:
+    if at is not None and not 30 * 60 <= at - call.now <= 3 * 366 * 86400:
         raise ApiError(code)
     return at
 
