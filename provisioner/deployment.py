@@ -31,14 +31,14 @@ LAG_S = 15.0
 
 @dataclass(frozen=True)
 class Outside:
-    """The adapters. `cloud` is None for hosts that exist already; `progress` takes a line for the person,
+    """The adapters. `cloud` connects, and is None for hosts that exist already; `progress` takes a line for the person,
     `caller_cidrs` says where SSH is to be let in from, `public_key` is the deployment's own SSH key, `program` is this
     program's version, with its commit where it runs from a checkout."""
 
     store: Store
     clock: Clock
     connector: Connector
-    cloud: Cloud | None = None
+    cloud: Callable[[], Cloud] | None = None
     engine: Callable[[Connection], Engine] | None = None
     progress: Callable[[str], None] = lambda text: None
     caller_cidrs: Callable[[], tuple[str, ...]] = lambda: ()
@@ -61,6 +61,8 @@ class Deployment:
     _shells: dict[str, Shell] = field(default_factory=dict)
     _locks: dict[str, threading.Lock] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _cloud: Cloud | None = None
+    _cloud_lock: threading.Lock = field(default_factory=threading.Lock)
     _recording: Recording | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -148,10 +150,13 @@ class Deployment:
 
     @property
     def cloud(self) -> Cloud:
-        """The cloud of a deployment that has one."""
+        """The cloud of a deployment that has one, connected to at the first question."""
         if self.ports.cloud is None:
             raise StateError(f"provider: {self.spec.provider} has no cloud")
-        return self.ports.cloud
+        with self._cloud_lock:
+            if self._cloud is None:
+                self._cloud = self.ports.cloud()
+            return self._cloud
 
     @property
     def store(self) -> Store:

@@ -17,7 +17,8 @@ ProvisionerError                    exit 1
 ├── DriftError                      what exists differs from what the inventory asks for
 ├── DeadlineError                   something waited for did not come in time
 ├── StateError                      the state folder cannot be used
-│   └── LockedError                 another run holds this deployment
+│   ├── LockedError                 another run holds this deployment
+│   └── PlaceGoneError              the simulator that held the deployment is gone for good, and all in it
 ├── PartialFailureError             several hosts failed; carries each failure
 └── LeftoverError                   after `down`, something is still there; lists it with ids
 InterruptedRun                      exit 130: Ctrl-C
@@ -144,6 +145,10 @@ class StateError(ProvisionerError):
 
 class LockedError(StateError):
     """Another run of the program is working on this deployment."""
+
+
+class PlaceGoneError(StateError):
+    """The simulator in which a deployment lived is gone for good, and so is all that it held."""
 
 
 class PartialFailureError(ProvisionerError):

@@ -50,12 +50,19 @@ class Clock(Protocol):
 class Cloud(Protocol):
     """Alibaba Cloud ECS and VPC in one region.
 
-    Every method retries what a retry can mend (throttling, an operation in progress, 5xx, a lost reply: with the same
-    token) within a deadline, and raises errors.CloudError's children for the rest. `tags` always go into the creating
-    call itself. Creating calls return ids; with the token of an earlier call they return that call's ids.
+    `endpoint` is the API's host. Every method retries what a retry can mend (throttling, an operation in progress, 5xx,
+    a lost reply: with the same token) within a deadline, and raises errors.CloudError's children for the rest. `tags`
+    always go into the creating call itself. Creating calls return ids; with the token of an earlier call they return
+    that call's ids.
     """
 
     region: str
+    endpoint: str
+
+    @property
+    def account_id(self) -> str:
+        """GetCallerIdentity: the account that the credentials belong to."""
+        ...
 
     def find(self, kind: Kind, tags: Mapping[str, str]) -> list[Resource]:
         """All resources of a kind that carry all of `tags`, every page of them. Never [] because of an error."""
@@ -128,8 +135,10 @@ class Cloud(Protocol):
         """DescribePrice for one instance of this kind, with its disk and bandwidth, per hour."""
         ...
 
-    def delete(self, kind: Kind, ids: Sequence[str]) -> None:
-        """Delete, and wait until they are gone. What is gone already counts as deleted.
+    def delete(self, kind: Kind, ids: Sequence[str]) -> list[str]:
+        """Delete, and wait until they are gone; those that the service says it has deleted now.
+
+        One that is gone already, or that never was, is no error and not among them.
 
         Retries while a dependency or the state is in the way (an instance that is still Initializing, a group that a
         released instance still holds), with Force for running instances, protection removed first.

@@ -98,6 +98,14 @@ class TypeOffer:
 
 
 @dataclass(frozen=True)
+class Identity:
+    """Whom credentials belong to: the account, and the user or role in it."""
+
+    account_id: str
+    arn: str
+
+
+@dataclass(frozen=True)
 class Price:
     """What one instance costs an hour, in `currency`."""
 

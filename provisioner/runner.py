@@ -238,6 +238,7 @@ class Runner:
         has_cloud = self.deployment.ports.cloud is not None
         failures: list[tuple[str, ProvisionerError]] = []
         if has_cloud:
+            _ = self.deployment.cloud  # verified to be the one it lives in, before anything is looked up
             self._await_lost_replies()
         for phase, step in reversed(self.plan.steps()):
             if step.owner is not None:

@@ -9,21 +9,68 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json
 
 from provisioner.errors import StateError
 from provisioner.hosts.address import HostAddress
-from provisioner.inventory.spec import Spec
+from provisioner.inventory.spec import Provider, Spec
 from provisioner.resources import Kind, Price
 
 FORMAT = 2
+LOOPBACK = ("127.", "localhost", "[::1]")
 
 
 class _Stored(BaseModel):
     model_config = ConfigDict(extra="ignore", validate_assignment=True)
+
+
+Machines = Literal["process", "booted"]
+
+
+class Place(_Stored):
+    """Where a deployment lives: recorded at its first step, and every later command goes there.
+
+    Attributes:
+        provider: the inventory's.
+        region: of the cloud; "" without one.
+        endpoint: the API's URL, when it is not the service's own.
+        machines: for the simulator that this user's commands share, its kind, by which it is found: its port changes.
+        account_id: whose resources they are; "" when the version that began the deployment did not record it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    provider: Provider
+    region: str = ""
+    endpoint: str = ""
+    machines: Machines | None = None
+    account_id: str = ""
+
+    def __str__(self) -> str:
+        if not self.region:
+            return f"no cloud (provider: {self.provider})"
+        words = [f"region {self.region}", f"provider {self.provider}"]
+        if self.account_id:
+            words.append(f"account {self.account_id}")
+        if self.machines:
+            words.append(f"this user's own simulator ({self.machines} machines)")
+        elif self.endpoint:
+            words.append(self.endpoint)
+        return ", ".join(words)
+
+    @property
+    def is_on_this_machine(self) -> bool:
+        """Whether the cloud is a simulator here."""
+        return self.machines is not None or urlsplit(self.endpoint).netloc.startswith(LOOPBACK)
+
+    def is_same(self, other: Place) -> bool:
+        """Whether both are one place, as far as is known."""
+        known = self.account_id and other.account_id
+        return self == (other if known else other.model_copy(update={"account_id": self.account_id}))
 
 
 class Intent(_Stored):
@@ -56,8 +103,8 @@ class State(_Stored):
         run_id: tells this life of the name from others, also in the cloud's tags.
         created_at: when this life began.
         removed_at: when `down` had ended it.
+        place: where it lives.
         inventory: the inventory, as JSON.
-        endpoint: where the cloud's API is, when it is not the service's own.
         public_key: the public half of the deployment's own SSH key.
         vswitch_zones: the zones that VSwitches were made for, each at the place of its subnet.
         ids: what stands for each kind of the network.
@@ -76,8 +123,8 @@ class State(_Stored):
     run_id: str
     created_at: datetime
     removed_at: datetime | None = None
+    place: Place
     inventory: dict[str, Any]
-    endpoint: str | None = None
     public_key: str | None = None
     vswitch_zones: tuple[str, ...] = ()
     ids: Mapping[Kind, str] = {}
@@ -92,11 +139,12 @@ class State(_Stored):
     runs: Mapping[str, int] = {}
 
     @classmethod
-    def begin(cls, spec: Spec, at: datetime, *, last: State | None = None) -> State:
+    def begin(cls, spec: Spec, place: Place, at: datetime, *, last: State | None = None) -> State:
         """A new life of a name: of the `last` one what was measured is left, and how its runs were numbered."""
         return cls(
             run_id=secrets.token_hex(4),
             created_at=at,
+            place=place,
             inventory=spec.model_dump(mode="json"),
             results=last.results if last else (),
             runs=last.runs if last else {},
@@ -151,8 +199,7 @@ def parse(content: bytes, source: str) -> State:
 def _damaged(source: str, what: str) -> StateError:
     return StateError(
         f"{source} is damaged: {what}",
-        f"the cloud's tags still know what exists: move {source} away and run `provisioner down` or "
-        "`provisioner sweep`",
+        "`provisioner sweep --region REGION` removes by tag what it made; then delete its folder",
     )
 
 
@@ -161,7 +208,18 @@ def _from_1(document: Mapping[str, Any]) -> dict[str, Any]:
     values = {name: value for name, value in document["values"].items() if value is not None}
     images = {name.partition(":")[2]: values.pop(name) for name in list(values) if name.startswith("image:")}
     results = [{"life": values["run_id"], **result} for result in values.pop("results", [])]
-    return {**values, "format": 2, "intents": document["intents"], "images": images, "results": results}
+    inventory = values["inventory"]
+    place = {"provider": inventory["provider"]}
+    if place["provider"] in ("alibaba", "simulator"):
+        place |= {"region": inventory["cloud"]["region"], "endpoint": values.pop("endpoint", "")}
+    return {
+        **values,
+        "format": 2,
+        "place": place,
+        "intents": document["intents"],
+        "images": images,
+        "results": results,
+    }
 
 
 UPGRADES: dict[int, Callable[[Mapping[str, Any]], dict[str, Any]]] = {1: _from_1}

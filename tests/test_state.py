@@ -12,17 +12,19 @@ from provisioner.errors import StateError
 from provisioner.hosts.address import HostAddress
 from provisioner.inventory.spec import Spec
 from provisioner.resources import Price
-from provisioner.state import FORMAT, UPGRADES, State, parse
+from provisioner.state import FORMAT, UPGRADES, Place, State, parse
 
 FORMAT_1 = Path(__file__).parent / "data/state/format-1.json"
 """As `up` of a simulated deployment left it, before and after `down`."""
 
 FORMAT_1_REMOVED = FORMAT_1.with_name("format-1-removed.json")
+PLACE = Place(provider="simulator", region="cn-hangzhou", machines="process", account_id="1")
+NOT_A_STATE = "it is JSON, but not a deployment's state"
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
 
 
 def begun() -> State:
-    return State.begin(Spec(name="demo", provider="simulator"), AT)
+    return State.begin(Spec(name="demo", provider="simulator"), PLACE, AT)
 
 
 def test_what_is_written_is_read() -> None:
@@ -46,11 +48,32 @@ def test_measurements_and_how_runs_are_numbered_outlive_a_life() -> None:
     last.results = ({"life": last.run_id, "key": "k"},)
     last.runs = {"train-float32": 3}
     last.price = Price(2.5, "CNY")
-    new = State.begin(Spec(name="demo", provider="local"), AT, last=last)
+    new = State.begin(Spec(name="demo", provider="local"), Place(provider="local"), AT, last=last)
     assert (new.results, new.runs, new.price) == (last.results, last.runs, None)
     assert (new.measured, new.latest_results) == ((), last.results), "of this life nothing is measured"
     new.results = (*new.results, {"life": new.run_id, "key": "k"})
     assert new.measured == new.latest_results == new.results[1:]
+
+
+# ------------------------------------------------------------------------------------------------- places
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"provider": "alibaba"},
+        {"region": "cn-beijing"},
+        {"account_id": "2"},
+        {"machines": "booted"},
+        {"machines": None, "endpoint": "http://127.0.0.1:1"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_places_that_differ_in_anything_are_two(change: dict[str, str]) -> None:
+    other = Place(**{**PLACE.model_dump(), **change})
+    assert PLACE.is_same(Place(**PLACE.model_dump()))
+    assert not PLACE.is_same(other)
+    assert str(PLACE) != str(other)
 
 
 # ------------------------------------------------------------------------------------------------- older formats
@@ -66,6 +89,7 @@ def test_a_deployment_of_format_1_goes_on() -> None:
     assert (state.format, state.run_id, state.removed_at) == (FORMAT, values["run_id"], None)
     assert state.created_at == datetime.fromisoformat(values["created_at"])
     assert Spec.model_validate(state.inventory).cloud.instance_types == ("ecs.hfc7.large",)
+    assert state.place == Place(provider="simulator", region="cn-hangzhou", endpoint=values["endpoint"])
     assert state.hosts == (HostAddress(**values["hosts"][0]),)
     assert state.price == Price(**values["price"])
     assert {kind: list(ids) for kind, ids in state.made.items()} == values["made"]
@@ -82,6 +106,17 @@ def test_a_removed_deployment_of_format_1_is_removed() -> None:
     assert state.removed_at is not None
     assert state.hosts == ()
     assert len(state.measured) == 1
+
+
+def test_where_a_deployment_of_format_1_lives_is_known_but_for_the_account() -> None:
+    """It is taken to be the one that the first command finds there, and recorded by the next `up`."""
+    document = json.loads(FORMAT_1.read_text())
+    document["values"]["inventory"]["provider"] = "alibaba"
+    document["values"]["endpoint"] = None
+    place = parse(json.dumps(document).encode(), "state.json").place
+    assert place == Place(provider="alibaba", region="cn-hangzhou")
+    assert place.is_same(Place(provider="alibaba", region="cn-hangzhou", account_id="1"))
+    assert not place.is_same(Place(provider="alibaba", region="cn-beijing", account_id="1"))
 
 
 def test_what_format_1_knew_of_calls_and_images() -> None:
@@ -108,11 +143,15 @@ def test_a_field_that_a_later_version_added_is_ignored() -> None:
         ("{", "s.json is damaged: EOF while parsing"),
         ("", "s.json is damaged: EOF while parsing"),
         ("\udcff", "s.json is damaged"),
-        ("[]", "it is JSON, but not a deployment's state"),
-        ('{"format": true}', "it is JSON, but not a deployment's state"),
-        ('{"format": 0}', "it is JSON, but not a deployment's state"),
-        ('{"format": 1, "values": [], "intents": {}}', "it is JSON, but not a deployment's state"),
-        ('{"format": 1, "values": {"run_id": "r"}, "intents": {"vpc": "t"}}', "s.json is damaged: created_at"),
+        ("[]", NOT_A_STATE),
+        ('{"format": true}', NOT_A_STATE),
+        ('{"format": 0}', NOT_A_STATE),
+        ('{"format": 1, "values": [], "intents": {}}', NOT_A_STATE),
+        (
+            '{"format": 1, "values": {"run_id": "r"}, "intents": {"vpc": "t"}}',
+            NOT_A_STATE,
+        ),
+        ('{"format": 1, "values": {"run_id": "r"}, "intents": {}}', NOT_A_STATE),
         ('{"format": 2, "run_id": 7}', "s.json is damaged: run_id"),
         (f'{{"format": {FORMAT + 1}}}', rf"s.json was written by a newer provisioner \(format {FORMAT + 1}, "),
     ],

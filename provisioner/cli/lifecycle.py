@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from provisioner.cli.app import app, command
-from provisioner.errors import InterruptedRun, StateError, UsageError
+from provisioner.errors import InterruptedRun, PlaceGoneError, StateError, UsageError
 
 if TYPE_CHECKING:
     from provisioner.cli.console import Console
@@ -170,16 +170,21 @@ def _remove_all(runner: Runner, deployment: Deployment, console: Console) -> lis
     """down, its proof, and the state folder put to rest. A second Ctrl-C during it ends it; `down` goes on later."""
     from provisioner.cli import wiring
 
+    removed: list[Resource] = []
+    gone: PlaceGoneError | None = None
     try:
         removed = runner.down()
+    except PlaceGoneError as error:
+        gone = error
     except KeyboardInterrupt:
         name = deployment.spec.name
         raise InterruptedRun("interrupted while removing", f"`provisioner down {name}` goes on with it") from None
     finally:
         console.close()
     wiring.ended(deployment.store)  # type: ignore[arg-type]
-    spec = deployment.spec
-    if deployment.ports.cloud is not None:
+    if gone:
+        console.say(f"\n{gone.message}: there is nothing left to remove.")
+    elif deployment.ports.cloud is not None:
         by_kind: dict[str, list[str]] = {}
         for resource in removed:
             by_kind.setdefault(resource.kind, []).append(resource.id)
@@ -189,7 +194,9 @@ def _remove_all(runner: Runner, deployment: Deployment, console: Console) -> lis
         from provisioner.runner import KINDS
 
         tags = ", ".join(f"{key}={value}" for key, value in deployment.own_tags.items())
-        console.say(f"Proof: looked up {', '.join(KINDS)} by tag {tags} in {spec.cloud.region}: 0 left.")
+        cloud = deployment.cloud
+        where = f"region {cloud.region}, account {cloud.account_id}, at {cloud.endpoint}"
+        console.say(f"Proof: looked up {', '.join(KINDS)} by tag {tags} in {where}: 0 left.")
     else:
         console.say(f"\nStopped Spark and removed its folder on {', '.join(deployment.host_names)}.")
     if console.as_json:
@@ -268,6 +275,8 @@ def run(
     with wiring.opened(spec, console.event, create=False) as (deployment, emit):
         if deployment.store.state.removed_at:
             raise StateError(f"{name} was removed", "`provisioner up` makes it anew")
+        if spec.creates_instances:
+            _ = deployment.cloud  # verified to be the one it lives in
         full = steps.plan(deployment)
         ready = tuple(phase for phase in full.phases if phase.name not in ("network", "instances", "training"))
         plan = Plan(name, (*ready, steps.training(deployment, again=True)))

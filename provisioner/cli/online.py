@@ -25,7 +25,7 @@ def preflight(spec: Spec, console: Console) -> dict[str, Any]:
     if not spec.creates_instances:
         console.say("\nOnline: no cloud to ask")
         return {}
-    from provisioner.cli import wiring
+    from provisioner.cli import places
     from provisioner.steps.request import (
         Candidate,
         candidates,
@@ -35,9 +35,9 @@ def preflight(spec: Spec, console: Console) -> dict[str, Any]:
         release_time,
     )
 
-    cloud = wiring.cloud(spec, None, lambda text: None)
+    _, cloud = places.of_inventory(spec, lambda text: None)
     asked = spec.cloud
-    identity = cloud.caller_identity()
+    identity = cloud.caller_identity().arn
     stock = cloud.stock(asked.instance_types, spot=asked.spot is not None)
     pairs = candidates(spec, stock, cloud.zones())
     if not pairs:
@@ -159,11 +159,11 @@ def sweep(region: str, yes: bool, console: Console) -> None:
 
     Raises LeftoverError when something is still there at the end.
     """
-    from provisioner.cli import wiring
+    from provisioner.cli import places
     from provisioner.resources import TAG_NAME
     from provisioner.runner import KINDS
 
-    cloud = wiring.cloud_of_region(region, lambda text: console.say(f"    . {text}"))
+    cloud = places.of_region(region, lambda text: console.say(f"    . {text}"))
 
     def look() -> list[Resource]:
         # Every deployment's name is another value of the tag, and a filter asks for one: so all are listed.
@@ -186,7 +186,8 @@ def sweep(region: str, yes: bool, console: Console) -> None:
     if left:
         listing = "\n".join(f"  {resource.kind} {resource.id} {resource.name}" for resource in left)
         raise LeftoverError(f"{len(left)} resources are still there:\n{listing}\n", "run the sweep again")
+    where = f"region {region}, account {cloud.account_id}, at {cloud.endpoint}"
     if console.as_json:
         console.result({"removed": [{"kind": r.kind, "id": r.id, "name": r.name} for r in found], "left": []})
     else:
-        console.say(f"{len(found)} removed; looked up {', '.join(KINDS)} by tag {TAG_NAME} in {region}: 0 left.")
+        console.say(f"{len(found)} removed; looked up {', '.join(KINDS)} by tag {TAG_NAME} in {where}: 0 left.")

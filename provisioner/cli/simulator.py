@@ -76,6 +76,6 @@ def clean() -> None:
 
 
 def _folders() -> list[Path]:
-    from provisioner.cli.wiring import simulator_folder
+    from provisioner.cli.places import simulator_folder
 
     return [simulator_folder(machines) for machines in ("process", "booted")]

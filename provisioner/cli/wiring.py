@@ -9,14 +9,14 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
+from provisioner.cli import places
 from provisioner.deployment import Deployment, Outside
-from provisioner.errors import StateError, UsageError
+from provisioner.errors import DriftError, UsageError
 from provisioner.hosts.address import HostAddress
-from provisioner.inventory.spec import Provider, Spec
+from provisioner.inventory.spec import Spec
 from provisioner.runner import Event
-from provisioner.state import State
+from provisioner.state import Place, State
 
 if TYPE_CHECKING:
     from provisioner.adapters.ecs import EcsCloud
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from provisioner.ports import Connection, Connector, Engine
 
 Emit = Callable[[Event], None]
-LOOPBACK = ("127.", "localhost", "[::1]")
 
 
 def for_plan(spec: Spec) -> Deployment:
@@ -43,14 +42,18 @@ def for_plan(spec: Spec) -> Deployment:
 def opened(spec: Spec, emit: Emit, *, create: bool) -> Iterator[tuple[Deployment, Emit]]:
     """A deployment with its folder locked and its adapters built, and what to tell events to, which also keeps them.
 
-    Connections are closed at the end.
+    Connections are closed at the end. With `create` the deployment begins where the inventory leads to, without one it
+    must have begun. Raises DriftError when it lives elsewhere; no folder is made before the cloud has let us in.
     """
     from provisioner.adapters.store import FolderStore
 
+    place, there = Place(provider=spec.provider), None
+    if create and spec.creates_instances:
+        place, there = places.of_inventory(spec, _progress(emit))
     store = FolderStore.open(spec.name, create=create)
     with store.lock():
         if create:
-            begin(store, spec)
+            begin(store, spec, place)
 
         def record(event: Event) -> None:
             if event.kind != "progress":
@@ -58,21 +61,27 @@ def opened(spec: Spec, emit: Emit, *, create: bool) -> Iterator[tuple[Deployment
                 store.append("events.jsonl", _json({"at": at, **event.as_json()}))
             emit(event)
 
-        deployment = Deployment(spec, outside(spec, store, record))
+        deployment = Deployment(spec, outside(spec, store, record, there))
         try:
             yield deployment, record
         finally:
             deployment.close()
 
 
-def begin(store: FolderStore, spec: Spec) -> None:
-    """A new life for the name when the last one has ended; else this is a resumption."""
+def begin(store: FolderStore, spec: Spec, place: Place) -> None:
+    """A new life for the name when the last one has ended; else this is a resumption, at the same place."""
     last = store.state if store.began else None
     if last is None or last.removed_at:
-        store.keep(State.begin(spec, _now(), last=last))
-    else:
-        with store.changing() as state:
-            state.inventory = spec.model_dump(mode="json")
+        store.keep(State.begin(spec, place, _now(), last=last))
+        return
+    if not place.is_same(last.place):
+        raise DriftError(
+            f"{spec.name} lives in {last.place}; inventory and environment now lead to {place}",
+            f"change them back, or `provisioner down {spec.name}` first",
+        )
+    with store.changing() as state:
+        state.inventory = spec.model_dump(mode="json")
+        state.place = place
 
 
 def _now() -> datetime:
@@ -111,20 +120,23 @@ def has_images(spec: Spec) -> bool:
     return not store.state.removed_at and all(each and each.tag == tag for each in given)
 
 
-def outside(spec: Spec, store: FolderStore, emit: Emit) -> Outside:
-    """All adapters for an inventory."""
+def outside(spec: Spec, store: FolderStore, emit: Emit, there: EcsCloud | None = None) -> Outside:
+    """All adapters for a deployment; `there` is its cloud, when somebody is connected already.
+
+    Else the cloud is connected to, and its account verified, when it is first asked for.
+    """
     from provisioner.adapters.clock import SystemClock
     from provisioner.adapters.host_logs import FolderHostLogs
 
-    def progress(text: str) -> None:
-        emit(Event("progress", text))
-
+    progress = _progress(emit)
     clock = SystemClock()
     return Outside(
         store=store,
         clock=clock,
         connector=_connector(spec, store, progress),
-        cloud=cloud(spec, store, progress) if spec.creates_instances else None,
+        cloud=(lambda: there or places.open_recorded(spec.name, store.state.place, progress))
+        if spec.creates_instances
+        else None,
         engine=_engine,
         progress=progress,
         caller_cidrs=lambda: caller_cidrs(spec, store),
@@ -132,6 +144,10 @@ def outside(spec: Spec, store: FolderStore, emit: Emit) -> Outside:
         program=program,
         host_logs=FolderHostLogs(store.folder, lambda: _secrets(spec, store)),
     )
+
+
+def _progress(emit: Emit) -> Callable[[str], None]:
+    return lambda text: emit(Event("progress", text))
 
 
 def _secrets(spec: Spec, store: FolderStore) -> list[str]:
@@ -159,62 +175,6 @@ def program() -> str:
     return f"{__version__} ({done.stdout.strip()})"
 
 
-def cloud(spec: Spec, store: FolderStore | None, progress: Callable[[str], None]) -> EcsCloud:
-    """The ECS adapter for a region, at the endpoint of this deployment."""
-    from provisioner.adapters.clock import SystemClock
-    from provisioner.adapters.ecs import Credentials, connect
-    from provisioner.secret import Secret
-
-    endpoint = _endpoint(spec, store)
-    credentials = None
-    if spec.provider == "simulator":
-        # Never the user's own: a simulated deployment neither reads nor sends them.
-        from provisioner.simulator import ACCESS_KEY_ID, ACCESS_KEY_SECRET
-
-        credentials = Credentials(ACCESS_KEY_ID, Secret(ACCESS_KEY_SECRET))
-    return connect(
-        spec.cloud.region, endpoint=endpoint, credentials=credentials, clock=SystemClock(), progress=progress
-    )
-
-
-def _endpoint(spec: Spec, store: FolderStore | None) -> str | None:
-    """Where the API is: PROVISIONER_ENDPOINT, else for provider: simulator our own simulator, else the real service."""
-    endpoint = os.environ.get("PROVISIONER_ENDPOINT")
-    if endpoint:
-        if not urlsplit(endpoint).netloc:
-            raise UsageError(f"PROVISIONER_ENDPOINT={endpoint} is not a URL", "write http://127.0.0.1:PORT")
-    elif spec.provider == "simulator":
-        from provisioner.simulator import background
-
-        try:
-            # Docker needs a machine of its own to be installed on; Spark and TensorFlow are content with a process.
-            machines = "booted" if spec.runtime == "docker" else "process"
-            endpoint = background.start(simulator_folder(machines), machines=machines)
-        except RuntimeError as error:
-            what = f"the simulator did not start: {error}"
-            raise StateError(what, "`provisioner simulator clean` clears the way for a new one") from None
-    if endpoint and store is not None and store.state.endpoint != endpoint:
-        with store.changing() as state:
-            state.endpoint = endpoint
-    return endpoint
-
-
-def cloud_of_region(region: str, progress: Callable[[str], None]) -> EcsCloud:
-    """The cloud without a deployment: a simulator when PROVISIONER_ENDPOINT is on this machine, else the real one."""
-    from provisioner.inventory.spec import CloudSpec
-
-    netloc = urlsplit(os.environ.get("PROVISIONER_ENDPOINT", "")).netloc
-    provider: Provider = "simulator" if netloc.startswith(LOOPBACK) else "alibaba"
-    return cloud(Spec(name="any", provider=provider, cloud=CloudSpec(region=region)), None, progress)
-
-
-def simulator_folder(machines: str) -> Path:
-    """Where the simulator that this user's commands share keeps its pid, log and machines; one for each kind."""
-    from provisioner.adapters.store import state_root
-
-    return state_root() / f".simulator-{machines}"
-
-
 def caller_cidrs(spec: Spec, store: FolderStore) -> tuple[str, ...]:
     """Where SSH is let in from: the inventory's, else this machine's address as the internet sees it.
 
@@ -222,8 +182,7 @@ def caller_cidrs(spec: Spec, store: FolderStore) -> tuple[str, ...]:
     """
     if spec.cloud.ssh_from != "auto":
         return spec.cloud.ssh_from
-    endpoint = store.state.endpoint
-    if endpoint and urlsplit(endpoint).netloc.startswith(LOOPBACK):
+    if store.state.place.is_on_this_machine:
         return ("127.0.0.1/32",)
     import urllib.error
     import urllib.request
@@ -267,7 +226,8 @@ def status(name: str, now: datetime) -> dict[str, Any]:
             for n in Deployment(spec).host_names
         ]
         return found
-    instances = cloud(spec, store, lambda text: None).instances({TAG_NAME: name, TAG_RUN: store.state.run_id})
+    cloud = places.open_recorded(name, store.state.place, lambda text: None)
+    instances = cloud.instances({TAG_NAME: name, TAG_RUN: store.state.run_id})
     found["hosts"] = [
         {"name": i.name, "address": i.public_ip, "state": i.state, "id": i.id, "type": i.instance_type, "zone": i.zone}
         for i in instances

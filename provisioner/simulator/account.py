@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -114,6 +115,7 @@ class Account:
     catalog: Catalog = field(default_factory=load)
     quotas: dict[str, int] = field(default_factory=lambda: dict(QUOTAS))
     balance: float = BALANCE
+    id: str = field(default_factory=lambda: f"1{secrets.randbelow(10**15):015}")
     serial: int = 0
     tables: dict[type[Resource], dict[str, Resource]] = field(default_factory=dict)
     tokens: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -167,7 +169,7 @@ class Account:
     def save(self, path: Path) -> None:
         """Write everything to a file, whole or not at all."""
         tables = {kind.table: [asdict(resource) for resource in self.table(kind).values()] for kind in KINDS}
-        content = json.dumps({"serial": self.serial, "tokens": self.tokens, **tables})
+        content = json.dumps({"id": self.id, "serial": self.serial, "tokens": self.tokens, **tables})
         temporary = path.with_name(path.name + ".new")
         temporary.write_text(content, encoding="utf-8")
         os.replace(temporary, path)
@@ -175,7 +177,7 @@ class Account:
     def restore(self, path: Path) -> None:
         """Read what `save` wrote; machines of instances that were on boot again."""
         content = json.loads(path.read_text(encoding="utf-8"))
-        self.serial, self.tokens = content["serial"], content["tokens"]
+        self.id, self.serial, self.tokens = content.get("id", self.id), content["serial"], content["tokens"]
         self.tables = {
             kind: {row["id"]: kind(**row) for row in content.get(kind.table, [])}  # a kind may be newer than the file
             for kind in KINDS

@@ -102,9 +102,10 @@ class Simulator:
         self._threads: list[threading.Thread] = []
 
     def __enter__(self) -> Simulator:
-        if self._state_file is not None and self._state_file.exists():
-            with self._lock:
+        with self._lock:
+            if self._state_file is not None and self._state_file.exists():
                 self.service.account.restore(self._state_file)
+            self.service.save()  # whoever reads it next is the same account
         for work in (lambda: self._http.serve_forever(poll_interval=0.05), self._tick):
             thread = threading.Thread(target=work, daemon=True, name=f"simulator-{self.port}")
             thread.start()

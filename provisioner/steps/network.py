@@ -20,13 +20,14 @@ RULE_DESCRIPTION = "provisioner: SSH from the caller"
 
 def delete_tagged(deployment: Deployment, kind: Kind) -> None:
     """Delete every resource of a kind that carries the deployment's tag, and what was made and does not show yet."""
-    found = deployment.cloud.find(kind, deployment.own_tags)
-    there = {resource.id for resource in found}
-    found += [Resource(kind, made, "") for made in deployment.made(kind) if made not in there]
-    if found:
-        deployment.removed += found
-        deployment.progress(f"deleting {', '.join(resource.id for resource in found)}")
-        deployment.cloud.delete(kind, [resource.id for resource in found])
+    listed = deployment.cloud.find(kind, deployment.own_tags)
+    unlisted = [made for made in deployment.made(kind) if made not in {resource.id for resource in listed}]
+    ids = [*(resource.id for resource in listed), *unlisted]
+    if ids:
+        deployment.progress(f"deleting {', '.join(ids)}")
+        deleted = deployment.cloud.delete(kind, ids)
+        # What was made and did not show is there for certain only when the service says that it has deleted it.
+        deployment.removed += [*listed, *(Resource(kind, made, "") for made in unlisted if made in deleted)]
         with deployment.store.changing() as state:
             state.made = {**state.made, kind: ()}
 

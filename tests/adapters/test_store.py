@@ -8,7 +8,6 @@ import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ import pytest
 from provisioner.adapters.store import FolderStore, list_deployments, state_root
 from provisioner.errors import LockedError, StateError, UsageError
 from provisioner.inventory.spec import Spec
-from provisioner.state import State
+from tests.support.deployments import began
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBtZ"
 
@@ -29,13 +28,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def store() -> FolderStore:
-    store = FolderStore.open("demo", create=True)
-    write_state(store)
-    return store
-
-
-def write_state(store: FolderStore) -> None:
-    store.keep(State.begin(Spec(name=store.folder.name, provider="local"), datetime.now(timezone.utc)))
+    return began(Spec(name="demo", provider="local"))
 
 
 def reopened() -> FolderStore:
@@ -95,7 +88,7 @@ def test_only_the_owner_may_look(store: FolderStore, root: Path) -> None:
 
 
 def test_deployments_are_listed_and_removed(store: FolderStore, root: Path) -> None:
-    write_state(FolderStore.open("other", create=True))
+    began(Spec(name="other", provider="local"))
     (root / "not-one").mkdir()
     assert list_deployments() == ["demo", "other"]
     (root / ".removed-demo-cut-off-earlier").mkdir()
@@ -169,15 +162,12 @@ def test_threads_lose_nothing(store: FolderStore) -> None:
 
 
 BEGUN = """
-from datetime import datetime, timezone
 from provisioner.adapters.store import FolderStore
 from provisioner.inventory.spec import Spec
-from provisioner.state import State
+from tests.support.deployments import began
 
 def begun():
-    store = FolderStore.open("demo", create=True)
-    store.keep(State.begin(Spec(name="demo", provider="local"), datetime.now(timezone.utc)))
-    return store
+    return began(Spec(name="demo", provider="local"))
 """
 
 KILLED_AT_EACH_LINE = (

@@ -20,12 +20,13 @@ from provisioner import inventory
 from provisioner.adapters.store import FolderStore
 from provisioner.cli import wiring
 from provisioner.hosts.address import HostAddress
-from provisioner.state import GivenImage, State
+from provisioner.state import GivenImage, Place, State
 from tests.support.cli import PATIENCE_S, command, environment, provisioner, write
 from tests.support.deployments import began
 from tests.support.ssh_server import free_port
 
 MINE = "name: mine\nprovider: local\nruntime: host\n"
+LOCAL = Place(provider="local")
 STATIC = "name: mine\nprovider: static\nruntime: host\nhosts: [{name: a, address: 192.0.2.1}]\n"
 
 
@@ -359,12 +360,12 @@ def test_a_new_life_begins_with_nothing_of_the_last_but_what_was_measured() -> N
     last = store.state
     token = store.intend("vpc")
     wiring.ended(store)
-    wiring.begin(store, inventory.parse(MINE))
+    wiring.begin(store, inventory.parse(MINE), LOCAL)
     assert store.state.run_id != last.run_id
     assert store.intend("vpc") != token
-    fields = {"inventory", "created_at", "run_id"}
-    new = State(run_id="", created_at=store.state.created_at, inventory={}, results=last.results, runs=last.runs)
-    assert store.state.model_dump(exclude={*fields, "intents"}) == new.model_dump(exclude={*fields, "intents"})
+    fresh = State.begin(inventory.parse(MINE), LOCAL, last.created_at, last=last)
+    own = {"run_id", "created_at", "intents"}
+    assert store.state.model_dump(exclude=own) == fresh.model_dump(exclude=own)
     assert store.state.measured == ()
     assert store.state.latest_results == last.results
 
@@ -372,7 +373,7 @@ def test_a_new_life_begins_with_nothing_of_the_last_but_what_was_measured() -> N
 def test_going_on_keeps_everything() -> None:
     store = deployed(results=BOTH, ids={"vpc": "vpc-1"})
     first, token = store.state.run_id, store.intend("vpc")
-    wiring.begin(store, inventory.parse(MINE + "workload: {steps: 7}\n"))
+    wiring.begin(store, inventory.parse(MINE + "workload: {steps: 7}\n"), LOCAL)
     assert store.state.run_id == first
     assert store.intend("vpc") == token
     assert len(store.state.measured) == 2
@@ -409,20 +410,16 @@ def test_an_interrupted_command_exits_with_130(number: signal.Signals) -> None:
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "text", "wanted"),
-    [
-        ("http://127.0.0.1:4000", "alibaba", ("127.0.0.1/32",)),
-        ("http://localhost:4000", "alibaba", ("127.0.0.1/32",)),
-    ],
+    "where", [{"endpoint": "http://127.0.0.1:4000"}, {"endpoint": "http://localhost:4000"}, {"machines": "process"}]
 )
-def test_towards_a_simulator_ssh_is_let_in_from_loopback(endpoint: str, text: str, wanted: tuple[str, ...]) -> None:
-    store = deployed(endpoint=endpoint)
+def test_towards_a_simulator_ssh_is_let_in_from_loopback(where: dict[str, Any]) -> None:
     spec = inventory.parse("name: mine\nprovider: alibaba\nruntime: host\n")
-    assert wiring.caller_cidrs(spec, store) == wanted
+    store = deployed(place=Place(provider="alibaba", region="cn-hangzhou", **where))
+    assert wiring.caller_cidrs(spec, store) == ("127.0.0.1/32",)
 
 
 def test_the_inventorys_addresses_count_before_all_else() -> None:
-    store = deployed(endpoint="http://127.0.0.1:4000")
+    store = deployed(place=Place(provider="alibaba", region="cn-hangzhou", endpoint="http://127.0.0.1:4000"))
     spec = inventory.parse("name: mine\nprovider: alibaba\nruntime: host\ncloud: {ssh_from: [192.0.2.0/24]}\n")
     assert wiring.caller_cidrs(spec, store) == ("192.0.2.0/24",)
 

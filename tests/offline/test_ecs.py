@@ -393,4 +393,4 @@ def test_every_page_is_read(desk: Desk) -> None:
 
 
 def test_who_calls(desk: Desk) -> None:
-    assert desk.cloud.caller_identity().startswith("acs:ram::")
+    assert desk.cloud.caller_identity().arn.startswith("acs:ram::")

@@ -89,6 +89,8 @@ class FakeCloud:
     """
 
     region = "cn-hangzhou"
+    endpoint = "ecs.cn-hangzhou.aliyuncs.com"
+    account_id = "1234567890123456"
 
     def __init__(self) -> None:
         self.fuse = Fuse()
@@ -249,12 +251,14 @@ class FakeCloud:
         return Price(2.5, "CNY")
 
     @_call
-    def delete(self, kind: Kind, ids: Sequence[str]) -> None:
+    def delete(self, kind: Kind, ids: Sequence[str]) -> list[str]:
         for identifier in ids:
             if self.resources.get(identifier, Resource(kind, identifier, "")).kind != kind:
                 raise CloudRefusedError(f"{identifier} is no {kind}")
-            self.resources.pop(identifier, None)
+        deleted = [identifier for identifier in ids if self.resources.pop(identifier, None)]
+        for identifier in deleted:
             self.machines.pop(identifier, None)
+        return deleted
 
     # ------------------------------------------------------------------------------------------------- inner workings
 

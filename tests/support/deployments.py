@@ -10,7 +10,7 @@ from provisioner.cli import wiring
 from provisioner.deployment import Deployment, Outside
 from provisioner.inventory.spec import Spec
 from provisioner.runner import Event, Runner
-from provisioner.state import State
+from provisioner.state import Place, State
 from provisioner.step import Phase, Plan, Step
 from tests.support.clock import FakeClock
 from tests.support.cloud import FakeCloud, Fuse
@@ -34,10 +34,17 @@ def static_spec(*names: str, **sections: Any) -> Spec:
     return spec(provider="static", hosts=hosts, **sections)
 
 
+def place_of(spec: Spec) -> Place:
+    """Where the fake cloud is, or none."""
+    if not spec.creates_instances:
+        return Place(provider=spec.provider)
+    return Place(provider=spec.provider, region=spec.cloud.region, account_id=FakeCloud.account_id)
+
+
 def began(spec: Spec, **fields: Any) -> FolderStore:
     """The folder of a deployment that `up` has begun; `fields` of its state are as given."""
     store = FolderStore.open(spec.name, create=True)
-    wiring.begin(store, spec)
+    wiring.begin(store, spec, place_of(spec))
     with store.changing() as state:
         for field, value in fields.items():
             setattr(state, field, value)
@@ -76,7 +83,7 @@ class Bench:
         self.store = FusedStore.open(spec.name, create=True)
         self.store.fuse = self.cloud.fuse
         if not self.store.began:
-            self.store.keep(State.begin(spec, self.clock.now()).model_copy(update={"run_id": run_id}))
+            self.store.keep(State.begin(spec, place_of(spec), self.clock.now()).model_copy(update={"run_id": run_id}))
         self.deployment = Deployment(spec, self.outside())
 
     def outside(self) -> Outside:
@@ -84,7 +91,7 @@ class Bench:
             store=self.store,
             clock=self.clock,
             connector=self.connector,
-            cloud=self.cloud if self.spec.creates_instances else None,
+            cloud=(lambda: self.cloud) if self.spec.creates_instances else None,
             progress=self.told.append,
             caller_cidrs=lambda: self.caller,
             public_key=lambda: PUBLIC_KEY,

@@ -53,7 +53,7 @@ class Site:
 
     def environment(self, **more: str) -> dict[str, str]:
         """What every process gets."""
-        return environment(PROVISIONER_ENDPOINT=self.simulator.endpoint, **more)
+        return environment(**{"PROVISIONER_ENDPOINT": self.simulator.endpoint, **more})
 
     def run(self, *arguments: object, **more: Any) -> Done:
         """The command line, to its end."""
@@ -63,9 +63,9 @@ class Site:
         """The command line, going on."""
         return self._start(command(*arguments))
 
-    def partial(self, *arguments: object) -> subprocess.Popen[str]:
-        """The first phases of `up` (tests.support.partial), going on."""
-        return self._start([sys.executable, "-m", "tests.support.partial", *map(str, arguments)])
+    def partial(self, *arguments: object, **more: str) -> subprocess.Popen[str]:
+        """The first phases of `up` (tests.support.partial), going on; `more` goes into its environment."""
+        return self._start([sys.executable, "-m", "tests.support.partial", *map(str, arguments)], **more)
 
     def up(self, inventory: Path, phases: int = NETWORK_AND_INSTANCES) -> dict[str, int]:
         """The first phases of `up`, to their end, in this process, which has loaded all that they need; what they
@@ -78,11 +78,11 @@ class Site:
             outcome = Runner(deployment, Plan(full.name, full.phases[:phases]), emit).up()
         return {"changed": outcome.changed, "present": outcome.present}
 
-    def _start(self, words: list[str]) -> subprocess.Popen[str]:
+    def _start(self, words: list[str], **more: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             words,
             cwd=ROOT,
-            env=self.environment(),
+            env=self.environment(**more),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

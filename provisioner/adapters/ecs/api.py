@@ -75,6 +75,7 @@ class Api:
         clock: the time.
         progress: is told what is being waited for.
         chance: a number from 0 to 1, for the jitter.
+        endpoint: the host that is called, to be told.
     """
 
     def __init__(
@@ -84,9 +85,12 @@ class Api:
         clock: Clock,
         progress: Callable[[str], None],
         chance: Callable[[], float] = random.random,
+        *,
+        endpoint: str = "",
     ) -> None:
         self._send = send
         self.region = region
+        self.endpoint = endpoint
         self.clock = clock
         self.progress = progress
         self._chance = chance

@@ -46,4 +46,4 @@ def connect(
         raise CredentialsError(
             f"{fault.message} for Alibaba Cloud", meaning.remedy if meaning else "", code=fault.code
         ) from fault
-    return EcsCloud(Api(send, region, clock, progress))
+    return EcsCloud(Api(send, region, clock, progress, endpoint=send.endpoint))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 from provisioner.adapters.ecs.api import dig
 from provisioner.adapters.ecs.instances import spot, system_disk
 from provisioner.adapters.ecs.part import Part, batches
 from provisioner.errors import TypeRefusedError
-from provisioner.resources import Image, InstanceRequest, Price, TypeOffer
+from provisioner.resources import Identity, Image, InstanceRequest, Price, TypeOffer
 
 TYPES_A_CALL = 10
 ARCHITECTURES = {"X86": "x86_64", "ARM": "arm64"}
@@ -135,6 +136,12 @@ class Offers(Part):
         most, used = (int(values[name][0]["Value"]) for name in names)
         return most - used
 
-    def caller_identity(self) -> str:
-        """GetCallerIdentity (STS): who the credentials belong to, as an ARN."""
-        return str(self._api.call("GetCallerIdentity", {}, expect="Arn")["Arn"])
+    @cached_property
+    def account_id(self) -> str:
+        """The account that the credentials belong to; asked once."""
+        return self.caller_identity().account_id
+
+    def caller_identity(self) -> Identity:
+        """GetCallerIdentity (STS): who the credentials belong to. It needs no permission."""
+        body = self._api.call("GetCallerIdentity", {}, expect="AccountId")
+        return Identity(account_id=str(body["AccountId"]), arn=str(body.get("Arn") or ""))

@@ -16,6 +16,7 @@ class Part:
     def __init__(self, api: Api) -> None:
         self._api = api
         self.region = api.region
+        self.endpoint = api.endpoint
 
 
 def batches(ids: Sequence[str], size: int = LONGEST_BATCH) -> Iterator[list[str]]:

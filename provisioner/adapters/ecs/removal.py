@@ -18,16 +18,17 @@ IN_USE = "InUse"
 class Removal(Find):
     """delete, for every kind."""
 
-    def delete(self, kind: Kind, ids: Sequence[str]) -> None:
-        """Delete, and wait until they are gone. What is gone already counts as deleted.
+    def delete(self, kind: Kind, ids: Sequence[str]) -> list[str]:
+        """Delete, and wait until they are gone; those that the service says it has deleted now.
 
-        Retries while a dependency or the state is in the way (an instance that is still Initializing, a group that a
-        released instance still holds), with Force for running instances; takes deletion protection off.
+        One that is gone already, or that never was, is no error and not among them. Retries while a dependency or the
+        state is in the way (an instance that is still Initializing, a group that a released instance still holds),
+        with Force for running instances; takes deletion protection off.
         """
         ids = list(dict.fromkeys(ids))
         if not ids:
-            return
-        ways: dict[Kind, Callable[[list[str]], None]] = {
+            return []
+        ways: dict[Kind, Callable[[list[str]], list[str]]] = {
             "instance": self._delete_instances,
             "key-pair": self._delete_key_pairs,
             "eip": self._delete_eips,
@@ -36,29 +37,35 @@ class Removal(Find):
             "security-group": lambda ids: self._delete_each("DeleteSecurityGroup", "SecurityGroupId", ids),
             "disk": lambda ids: self._delete_each("DeleteDisk", "DiskId", ids),
         }
-        ways[kind](ids)
+        deleted = ways[kind](ids)
         self._api.wait(kind, "to be gone", ids, lambda: self._states(kind, ids), deadline_s=DELETE_S)
+        return deleted
 
-    def _delete_each(self, action: str, parameter: str, ids: Sequence[str]) -> None:
+    def _delete_each(self, action: str, parameter: str, ids: Sequence[str]) -> list[str]:
         """Every one is tried, also after one that is refused."""
-        failures = [error for id_ in ids if (error := self._failure(action, {parameter: id_}))]
+        outcomes = {id_: self._outcome(action, {parameter: id_}) for id_ in ids}
+        failures = [outcome for outcome in outcomes.values() if isinstance(outcome, CloudError)]
         if failures:
             raise failures[0]
+        return [id_ for id_, outcome in outcomes.items() if outcome]
 
-    def _failure(self, action: str, asked: Mapping[str, Any]) -> CloudError | None:
+    def _outcome(self, action: str, asked: Mapping[str, Any]) -> CloudError | bool:
+        """Whether it was there, or why it could not be deleted."""
         try:
-            self._api.call(action, asked, patience_s=DELETE_S)
+            return bool(self._api.call(action, asked, patience_s=DELETE_S))
         except CloudError as error:
             return error
-        return None
 
-    def _delete_instances(self, ids: list[str]) -> None:
+    def _delete_instances(self, ids: list[str]) -> list[str]:
+        deleted: list[str] = []
         for batch in batches(ids):
-            if not self._release(batch) and len(batch) > 1:
+            if self._release(batch):
+                deleted += batch
+            elif len(batch) > 1:
                 # One that is gone already makes the service refuse all. What is listed does not tell which, so soon
                 # after they were made.
-                for id_ in batch:
-                    self._release([id_])
+                deleted += [id_ for id_ in batch if self._release([id_])]
+        return deleted
 
     def _release(self, ids: Sequence[str]) -> bool:
         """DeleteInstances, running or protected; whether all of them were there."""
@@ -72,14 +79,17 @@ class Removal(Find):
             self._api.call("ModifyInstanceAttribute", {"InstanceId": id_, "DeletionProtection": False})
         return bool(self._api.call("DeleteInstances", asked, patience_s=DELETE_S))
 
-    def _delete_key_pairs(self, names: list[str]) -> None:
+    def _delete_key_pairs(self, names: list[str]) -> list[str]:
+        """The service answers alike for a pair that is there and one that is not: so it is looked first."""
+        there = self._states("key-pair", names)
         for batch in batches(names):
             self._api.call("DeleteKeyPairs", {"KeyPairNames": json.dumps(batch)}, patience_s=DELETE_S)
+        return [name for name in names if name in there]
 
-    def _delete_eips(self, ids: list[str]) -> None:
+    def _delete_eips(self, ids: list[str]) -> list[str]:
         """An address in use is taken off its instance first; releasing is retried until that is through."""
         for item in self._existing("eip", ids):
             if item.get("Status") == IN_USE:
                 used = {key: item[key] for key in ("AllocationId", "InstanceId", "InstanceType") if item.get(key)}
                 self._api.call("UnassociateEipAddress", used)
-        self._delete_each("ReleaseEipAddress", "AllocationId", ids)
+        return self._delete_each("ReleaseEipAddress", "AllocationId", ids)

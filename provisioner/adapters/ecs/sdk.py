@@ -102,6 +102,9 @@ class Sdk:
         endpoint: `http://HOST:PORT` in place of every service's own address.
         credentials: in place of the default chain of alibabacloud-credentials.
 
+    Attributes:
+        endpoint: ECS's host name, or HOST:PORT.
+
     Raises Fault when the chain finds no credentials, UsageError for an endpoint that is no address.
     """
 
@@ -124,6 +127,7 @@ class Sdk:
         self._models = models
         self._runtime = RuntimeOptions()
         self._ecs = Client(Config(**common, **where))
+        self.endpoint = str(self._ecs._endpoint)
         self._vpc = OpenApiClient(Config(**common, **(where or {"endpoint": f"vpc.{region}.aliyuncs.com"})))
         self._sts = OpenApiClient(Config(**common, **(where or {"endpoint": "sts.aliyuncs.com"})))
 

@@ -83,9 +83,9 @@ def describe_account_attributes(call: Call) -> Answer:
 
 
 @action("GetCallerIdentity", versions=(STS,))
-def get_caller_identity(call: Call) -> Answer:  # noqa: ARG001
+def get_caller_identity(call: Call) -> Answer:
     """Whose key it is."""
-    account = "1000000000000001"
+    account = call.account.id
     return {
         "AccountId": account,
         "UserId": account,

@@ -20,7 +20,16 @@ from provisioner.errors import (
     TypeRefusedError,
 )
 from provisioner.inventory.spec import SpotSpec, SystemDiskSpec
-from provisioner.resources import CommandResult, Image, IngressRule, InstanceRequest, Price, Resource, TypeOffer
+from provisioner.resources import (
+    CommandResult,
+    Identity,
+    Image,
+    IngressRule,
+    InstanceRequest,
+    Price,
+    Resource,
+    TypeOffer,
+)
 from tests.adapters.ecs.script import Bench, Script
 
 UTC = timezone.utc
@@ -465,7 +474,7 @@ class Instances:
 
 def test_instances_are_deleted_by_force_in_one_call_and_waited_for() -> None:
     bench = Instances("i-1", "i-2").bench()
-    bench.cloud.delete("instance", ["i-1", "i-2"])
+    assert bench.cloud.delete("instance", ["i-1", "i-2"]) == ["i-1", "i-2"]
     assert bench.script.asked("DeleteInstances") == [
         {"RegionId": "cn-hangzhou", "InstanceId": ["i-1", "i-2"], "Force": True}
     ]
@@ -483,7 +492,7 @@ def test_one_that_is_gone_does_not_spare_the_others() -> None:
     """A batch is refused whole for one instance that is not found; then each is asked for by itself."""
     instances = Instances("i-2", "i-3")
     bench = instances.bench()
-    bench.cloud.delete("instance", ["i-1", "i-2", "i-3"])
+    assert bench.cloud.delete("instance", ["i-1", "i-2", "i-3"]) == ["i-2", "i-3"]
     asked = [call["InstanceId"] for call in bench.script.asked("DeleteInstances")]
     assert asked == [["i-1", "i-2", "i-3"], ["i-1"], ["i-2"], ["i-3"]]
     assert instances.there == {}
@@ -552,6 +561,32 @@ def test_delete_retries_what_is_in_the_way(kind: Any) -> None:
     assert len(calls) == 4
     assert asked.items() <= calls[0].items()
     assert bench.script.calls[-1][0] == describe
+
+
+GONE = {
+    "vpc": "InvalidVpcId.NotFound",
+    "vswitch": "InvalidVSwitchId.NotFound",
+    "security-group": "InvalidSecurityGroupId.NotFound",
+    "disk": "InvalidDiskId.NotFound",
+    "eip": "InvalidAllocationId.NotFound",
+}
+
+
+@pytest.mark.parametrize("kind", EMPTY)
+def test_what_is_not_there_is_no_error_and_not_called_deleted(kind: Any) -> None:
+    """The service's own answer decides; for key pairs, which it answers alike, what it listed before."""
+    delete, describe, nothing, _ = EMPTY[kind]
+    gone = refused(GONE[kind], 404) if kind in GONE else {}
+    bench = Bench(Script(**{delete: [gone], describe: [nothing]}))
+    assert bench.cloud.delete(kind, ["x-1"]) == []
+    assert len(bench.script.asked(delete)) == 1
+
+
+def test_a_key_pair_that_was_there_is_deleted() -> None:
+    listed = {"KeyPairs": {"KeyPair": [{"KeyPairName": "x-1"}]}, "TotalCount": 1}
+    nothing = {"KeyPairs": {"KeyPair": []}, "TotalCount": 0}
+    bench = Bench(Script(DeleteKeyPairs=[{}], DescribeKeyPairs=[listed, nothing]))
+    assert bench.cloud.delete("key-pair", ["x-1"]) == ["x-1"]
 
 
 @pytest.mark.parametrize("kind", EMPTY)
@@ -793,6 +828,12 @@ def test_price() -> None:
 
 
 def test_caller_identity() -> None:
-    bench = Bench(Script(GetCallerIdentity=[{"Arn": "acs:ram::1:user/x"}]))
-    assert bench.cloud.caller_identity() == "acs:ram::1:user/x"
+    bench = Bench(Script(GetCallerIdentity=[{"AccountId": "1", "Arn": "acs:ram::1:user/x"}]))
+    assert bench.cloud.caller_identity() == Identity("1", "acs:ram::1:user/x")
     assert bench.script.calls == [("GetCallerIdentity", {})]
+
+
+def test_the_account_is_asked_for_once() -> None:
+    bench = Bench(Script(GetCallerIdentity=[{"AccountId": "1", "Arn": "acs:ram::1:user/x"}]))
+    assert (bench.cloud.account_id, bench.cloud.account_id) == ("1", "1")
+    assert len(bench.script.calls) == 1

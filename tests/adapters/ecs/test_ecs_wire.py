@@ -115,7 +115,7 @@ def answers(asked: Asked) -> Reply:
         "ImportKeyPair": {"KeyPairName": "demo"},
         "RunInstances": {"InstanceIdSets": {"InstanceIdSet": ["i-1"]}},
         "RunCommand": {"InvokeId": "t-1"},
-        "GetCallerIdentity": {"Arn": "acs:ram::1:root"},
+        "GetCallerIdentity": {"AccountId": "1", "Arn": "acs:ram::1:root"},
         "DescribePrice": {"PriceInfo": {"Price": {"TradePrice": 1.5, "Currency": "CNY"}}},
         "DescribeImages": {"Images": {"Image": [{"ImageId": "m-1", "CreationTime": "2026"}]}, "TotalCount": 1},
         "DescribeZones": {"Zones": {"Zone": []}},
