@@ -7,19 +7,18 @@ import tarfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
 from typing import Any
 
-import docker.errors
 import docker.utils
-import requests.exceptions
 
 from provisioner.adapters.docker.dial import Dial
+from provisioner.adapters.docker.errors import ClosedError, MissingError, RefusedError, translated
 from provisioner.adapters.docker.progress import BuildProgress, LayerProgress, registry_failure
 from provisioner.adapters.docker.shell import ContainerShell
 from provisioner.adapters.docker.transport import EngineClient
-from provisioner.errors import HostError, ProvisionerError
+from provisioner.errors import HostError
 from provisioner.ports import Connection, ContainerRequest, ContainerState, OnLine
 from provisioner.secret import Secret
 
@@ -54,10 +53,8 @@ class DockerEngine:
         try:
             with self._translated("tell its version"):
                 return str(self._client().version()["Version"])
-        except HostError as error:
-            if any(isinstance(cause, requests.exceptions.ConnectionError) for cause in _causes(error)):
-                return None
-            raise
+        except ClosedError:
+            return None
 
     def free_gib(self) -> float:
         """The free space on the disk that the engine keeps its images on, in GiB."""
@@ -74,10 +71,8 @@ class DockerEngine:
         try:
             with self._translated(f"look for {tag}"):
                 return str(self._inspect_image(tag)["Id"])
-        except HostError as error:
-            if isinstance(error.__cause__, docker.errors.ImageNotFound):
-                return None
-            raise
+        except MissingError:
+            return None
 
     def pull(
         self, tag: str, *, mirror: str | None, on_progress: OnLine, login: tuple[str, Secret] | None = None
@@ -123,10 +118,8 @@ class DockerEngine:
                     line = progress.feed(event)
                     if line:
                         on_progress(line)
-        except HostError as error:
-            if not isinstance(error.__cause__, docker.errors.APIError):
-                raise
-            text = str(error.__cause__.explanation)
+        except RefusedError as error:
+            text = error.explanation
         if text:
             failure = registry_failure(text, push=True)
             raise HostError(
@@ -154,10 +147,8 @@ class DockerEngine:
                     line = progress.feed(event)
                     if line:
                         on_progress(line)
-        except HostError as error:
-            if isinstance(error.__cause__, docker.errors.APIError):
-                return str(error.__cause__.explanation)
-            raise
+        except RefusedError as error:
+            return error.explanation
         return None
 
     def build(self, tag: str, files: Mapping[str, bytes], *, arguments: Mapping[str, str], on_progress: OnLine) -> str:
@@ -258,22 +249,19 @@ class DockerEngine:
         found = self._inspect(name)
         if found is None or not _is_ours(found):
             return
-        with self._translated(f"remove {name}"):
-            try:
-                self._client().remove_container(found["Id"], force=True, v=True)
-            except docker.errors.NotFound:
-                return  # somebody was faster
+        with suppress(MissingError), self._translated(f"remove {name}"):  # somebody may be faster
+            self._client().remove_container(found["Id"], force=True, v=True)
 
     def shell(self, name: str) -> ContainerShell:
         """As ports.Engine.shell."""
-        return ContainerShell(self._client, self._dial, self._translated, name, self.host)
+        return ContainerShell(self._client, self._dial, name, self.host)
 
     def _inspect(self, name: str) -> dict[str, Any] | None:
-        with self._translated(f"look for the container {name}"):
-            try:
+        try:
+            with self._translated(f"look for the container {name}"):
                 return dict(self._client().inspect_container(name))
-            except docker.errors.NotFound:
-                return None
+        except MissingError:
+            return None
 
     # ------------------------------------------------------------------------------------------------- inner workings
 
@@ -283,37 +271,8 @@ class DockerEngine:
                 self._made = EngineClient(self._dial)
             return self._made
 
-    @contextmanager
-    def _translated(self, doing: str) -> Iterator[None]:
-        """The SDK's errors as ours."""
-        try:
-            yield
-        except docker.errors.APIError as error:
-            raise HostError(
-                f"the Docker engine on {self.host} could not {doing}",
-                "its own words follow",
-                host=self.host,
-                tail=str(error.explanation).splitlines(),
-            ) from error
-        except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
-            for cause in _causes(error):
-                if isinstance(cause, ProvisionerError):  # the host itself is out of reach
-                    raise cause from None
-            raise HostError(
-                f"no Docker engine answered on {self.host} when it was to {doing}",
-                "see whether it runs: systemctl status docker",
-                host=self.host,
-                tail=[str(error)],
-            ) from error
-
-
-def _causes(error: BaseException | None) -> list[BaseException]:
-    """An error and all that it came of. The SDK wraps whatever happens while it connects."""
-    found: list[BaseException] = []
-    while error is not None and error not in found:  # one that is raised again can come of itself
-        found.append(error)
-        error = error.__cause__ or error.__context__
-    return found
+    def _translated(self, doing: str) -> AbstractContextManager[None]:
+        return translated(self.host, doing)
 
 
 def mirrored(tag: str, mirror: str) -> str:

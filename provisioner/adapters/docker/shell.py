@@ -11,11 +11,12 @@ import shlex
 import tarfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, suppress
+from contextlib import closing, suppress
 from hashlib import sha256
 from typing import Any
 
 from provisioner.adapters.docker.dial import REQUEST_TIMEOUT_S, Dial
+from provisioner.adapters.docker.errors import translated
 from provisioner.adapters.docker.transport import EngineClient
 from provisioner.adapters.lines import TAIL_LINES, LineSplitter, completed, too_slow
 from provisioner.errors import CommandError, HostError
@@ -35,14 +36,12 @@ class ContainerShell:
         self,
         client: Callable[[], EngineClient],
         dial: Dial,
-        translated: Callable[[str], AbstractContextManager[None]],
         container: str,
         host: str,
     ) -> None:
         self.name = f"{host}:{container}"
         self._client = client
         self._dial = dial
-        self._translated = translated
         self._container = container
         self._host = host
 
@@ -80,7 +79,7 @@ class ContainerShell:
         archive = io.BytesIO()
         with tarfile.open(fileobj=archive, mode="w") as tar:
             tar.addfile(member, io.BytesIO(content))
-        with self._translated(f"copy {path} into {self._container}"):
+        with translated(self._host, f"copy {path} into {self._container}"):
             self._client().put_archive(self._container, folder, archive.getvalue())
         source, target = (shlex.quote(posixpath.join(folder, each)) for each in (temporary, name))
         moved = self.run(
@@ -125,13 +124,13 @@ class ContainerShell:
         # The first line tells the process id inside the container: the API has no call that ends an exec. The engine
         # makes each exec a session of its own, so that id is also its process group's.
         wrapped = f'echo $$\ncd "${{HOME:-/}}" || exit 126\n{script}'
-        with self._translated(f"run a command in {self._container}"):
+        with translated(self._host, f"run a command in {self._container}"):
             client = self._client()
             exec_id = client.exec_create(self._container, ["/bin/sh", "-c", wrapped])["Id"]
             sock = self._dial()
         pid = _ProcessId()
         try:
-            with self._translated(f"run a command in {self._container}"), closing(sock):
+            with translated(self._host, f"run a command in {self._container}"), closing(sock):
                 for kind, data in self._frames(sock, client, exec_id, deadline):
                     feed(kind, data if kind == _STDERR else pid.take(data))
                 return self._status(client, exec_id, deadline)
