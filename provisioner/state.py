@@ -7,7 +7,8 @@ is refused. Unknown fields of the same format are ignored, since a later version
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -150,6 +151,17 @@ class State(_Stored):
             runs=last.runs if last else {},
         )
 
+    def spec(self) -> tuple[Spec, tuple[str, ...]]:
+        """The inventory, at the place that was recorded; and the fields that only another version can read.
+
+        Those are as if they had not been given. Raises StateError when no inventory is left without them.
+        """
+        spec, unread = _readable(self.inventory)
+        if spec.creates_instances:
+            cloud = spec.cloud.model_copy(update={"region": self.place.region})
+            spec = spec.model_copy(update={"cloud": cloud})
+        return spec, unread
+
     @property
     def measured(self) -> tuple[Mapping[str, Any], ...]:
         """What was measured in this life."""
@@ -201,6 +213,38 @@ def _damaged(source: str, what: str) -> StateError:
         f"{source} is damaged: {what}",
         "`provisioner sweep --region REGION` removes by tag what it made; then delete its folder",
     )
+
+
+def _readable(inventory: Mapping[str, Any]) -> tuple[Spec, tuple[str, ...]]:
+    document = deepcopy(dict(inventory))
+    unread: list[str] = []
+    while True:
+        try:
+            return Spec.model_validate(document), tuple(unread)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+        place = _take_out(document, first["loc"])
+        if not place:
+            raise StateError(
+                f"its inventory was written by another version of provisioner: {first['msg']}",
+                "use the version that made it",
+            )
+        unread.append(place)
+
+
+def _take_out(document: Any, location: Sequence[int | str]) -> str:
+    """Delete the deepest part of the document on the way to a location, and say which; "" for none.
+
+    pydantic also names the branch of a union, and a field that is missing: those are not in the document.
+    """
+    around, key, path = document, None, ""
+    for part in location:
+        inside = around if key is None else around[key]
+        if part in inside if isinstance(inside, dict) else isinstance(inside, list) and part in range(len(inside)):
+            around, key, path = inside, part, f"{path}.{part}" if path else str(part)
+    if key is not None:
+        del around[key]
+    return path
 
 
 def _from_1(document: Mapping[str, Any]) -> dict[str, Any]:

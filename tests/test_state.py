@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -135,6 +136,42 @@ def test_what_format_1_knew_of_calls_and_images() -> None:
 def test_a_field_that_a_later_version_added_is_ignored() -> None:
     document = {**json.loads(begun().written()), "mood": "good"}
     assert parse(json.dumps(document).encode(), "state.json").run_id == document["run_id"]
+
+
+@pytest.mark.parametrize(
+    ("change", "unread"),
+    [
+        ({}, ()),
+        ({"mood": "good"}, ("mood",)),
+        ({"workload": {"precision": 8, "steps": 7}}, ("workload.precision",)),
+        ({"workload": {"steps": "many", "model": "resnet999"}}, ("workload.model", "workload.steps")),
+        ({"cloud": {"region": "cn-hangzhou", "zones": 7, "nodes": 3}}, ("cloud.zones", "cloud.nodes")),
+        ({"hosts": [{"name": "a", "address": "192.0.2.1", "rack": 4}, {"name": "b"}]}, ("hosts.0.rack", "hosts.1")),
+        ({"runtime": "vm"}, ("runtime",)),
+        ({"spark": 3}, ("spark",)),
+        ({"image": {"build": "zoo-3000"}}, ("image.build", "image")),
+    ],
+    ids=str,
+)
+def test_fields_of_another_versions_inventory_are_as_if_not_given(change: dict[str, Any], unread: Any) -> None:
+    state = begun()
+    state.inventory = {"name": "demo", "provider": "simulator", **change}
+    spec, said = state.spec()
+    assert sorted(said) == sorted(unread)
+    assert (spec.name, spec.provider) == ("demo", "simulator")
+
+
+def test_the_recorded_place_counts_and_not_the_inventory() -> None:
+    state = begun()
+    state.inventory = {"name": "demo", "provider": "simulator", "cloud": {"region": "Other Region!"}}
+    assert state.spec()[0].cloud.region == PLACE.region
+
+
+def test_an_inventory_without_a_name_is_told_in_a_sentence() -> None:
+    state = begun()
+    state.inventory = {"provider": "simulator"}
+    with pytest.raises(StateError, match="written by another version of provisioner"):
+        state.spec()
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,20 @@ def list_deployments() -> list[str]:
     return sorted(path.parent.name for path in root.glob("*/state.json") if _NAME.fullmatch(path.parent.name))
 
 
+def require(name: str) -> None:
+    """Raises StateError when there is no deployment of this name on this machine, UsageError when there cannot be."""
+    _check_name(name)
+    names = list_deployments()
+    if name not in names:
+        known = ", ".join(names) or "none"
+        raise StateError(f"there is no deployment called {name}", f"deployments on this machine: {known}")
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{name!r} cannot be a deployment's name", "use lower-case letters, digits and hyphens")
+
+
 class FolderStore:
     """Implements ports.Store. Every write is on the disk when its method returns; a kill at any instant costs nothing.
 
@@ -55,12 +69,11 @@ class FolderStore:
     @classmethod
     def open(cls, name: str, *, create: bool) -> FolderStore:
         """The folder of the deployment `name`; StateError when there is none and `create` is not set."""
-        if not _NAME.fullmatch(name):
-            raise UsageError(f"{name!r} cannot be a deployment's name", "use lower-case letters, digits and hyphens")
+        if create:
+            _check_name(name)
+        else:
+            require(name)
         store = cls(state_root() / name)
-        if not create and not store._file.exists():
-            known = ", ".join(list_deployments()) or "none"
-            raise StateError(f"there is no deployment called {name}", f"deployments on this machine: {known}")
         if create:
             with readable_errors(store.folder):
                 store.folder.mkdir(parents=True, exist_ok=True)

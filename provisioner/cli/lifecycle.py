@@ -208,12 +208,16 @@ def _remove_all(runner: Runner, deployment: Deployment, console: Console) -> lis
 def down(name: Name, yes: Yes = False, as_json: Json = False) -> None:
     """Remove everything of a deployment, then look again by tag and prove that nothing is left."""
     from provisioner import steps
+    from provisioner.adapters.store import FolderStore
     from provisioner.cli import wiring
     from provisioner.cli.console import Console
     from provisioner.runner import Runner
 
     spec = wiring.saved_spec(name)
     console = Console(as_json=as_json)
+    _, unread = FolderStore.open(name, create=False).state.spec()
+    if unread:
+        console.warn(f"what another version of provisioner wrote into the inventory is left out: {', '.join(unread)}")
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError("nobody is there to say yes", "add --yes")
@@ -248,7 +252,7 @@ def run(
     from provisioner.runner import Runner
     from provisioner.step import Plan
 
-    saved = wiring.saved_spec(name)
+    saved = wiring.saved_spec(name, whole=True)
     changes: dict[str, Any] = {
         "dtypes": tuple(dtype.split(",")) if dtype else None,
         "model": model,
@@ -320,15 +324,20 @@ def status(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One deployment; without it, all.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Show deployments: hosts, states, age, cost so far, when they release themselves; of one also what runs inside."""
-    from provisioner.adapters.store import list_deployments
+    """Show deployments: hosts, states, age, cost so far, when they release themselves; of one also what runs inside.
+
+    One that cannot be asked is shown with the reason; then the exit code is 1.
+    """
+    from provisioner.adapters.store import list_deployments, require
     from provisioner.cli import show, wiring
     from provisioner.cli.console import Console
 
     console = Console(as_json=as_json)
     now = datetime.now(timezone.utc)
-    found = [wiring.status(each, now) for each in ([name] if name else list_deployments())]
     if name:
+        require(name)
+    found = wiring.statuses([name] if name else list_deployments(), now)
+    if name and "problem" not in found[0]:
         from provisioner.cli import inside
 
         inside.look(found[0])
@@ -338,6 +347,8 @@ def status(
         console.say("no deployments")
     else:
         show.status(found, console)
+    if any("problem" in each for each in found):
+        raise typer.Exit(1)
 
 
 @command(app)

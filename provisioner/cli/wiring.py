@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from provisioner.cli import places
 from provisioner.deployment import Deployment, Outside
-from provisioner.errors import DriftError, UsageError
+from provisioner.errors import DriftError, ProvisionerError, StateError, UsageError
 from provisioner.hosts.address import HostAddress
 from provisioner.inventory.spec import Spec
-from provisioner.runner import Event
+from provisioner.runner import MOST_HOSTS_AT_ONCE, Event
 from provisioner.state import Place, State
 
 if TYPE_CHECKING:
@@ -101,11 +101,20 @@ def ended(store: FolderStore) -> None:
     shutil.rmtree(store.folder / "secrets", ignore_errors=True)
 
 
-def saved_spec(name: str) -> Spec:
-    """The inventory that a deployment was made from. Raises StateError when there is no such deployment."""
+def saved_spec(name: str, *, whole: bool = False) -> Spec:
+    """The inventory that a deployment was made from, as far as this version can read it, or the whole of it.
+
+    Raises StateError when there is no such deployment, or when it is not whole and has to be.
+    """
     from provisioner.adapters.store import FolderStore
 
-    return Spec.model_validate(FolderStore.open(name, create=False).state.inventory)
+    spec, unread = FolderStore.open(name, create=False).state.spec()
+    if whole and unread:
+        raise StateError(
+            f"the inventory of {name} was written by another version of provisioner ({', '.join(unread)})",
+            "use that version, or `provisioner up` with an inventory of this one",
+        )
+    return spec
 
 
 def has_images(spec: Spec) -> bool:
@@ -198,6 +207,32 @@ def caller_cidrs(spec: Spec, store: FolderStore) -> tuple[str, ...]:
             "say cloud: {ssh_from: [ADDRESS/32]} in the inventory",
         ) from None
     return (str(ip_network(address)),)
+
+
+def statuses(names: Sequence[str], now: datetime) -> list[dict[str, Any]]:
+    """`status` of several, asked side by side. One that cannot be asked has a `problem`, which is also its state."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def asked(name: str) -> dict[str, Any]:
+        try:
+            return status(name, now)
+        except ProvisionerError as error:
+            return {
+                "name": name,
+                "provider": "-",
+                "state": f"could not be asked: {error}",
+                "hosts": [],
+                "age_s": None,
+                "cost": None,
+                "release_in_s": None,
+                "results": None,
+                "problem": str(error),
+            }
+
+    if not names:
+        return []
+    with ThreadPoolExecutor(min(len(names), MOST_HOSTS_AT_ONCE)) as pool:
+        return list(pool.map(asked, names))
 
 
 def status(name: str, now: datetime) -> dict[str, Any]:
