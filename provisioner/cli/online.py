@@ -25,7 +25,7 @@ def preflight(spec: Spec, console: Console) -> dict[str, Any]:
     if not spec.creates_instances:
         console.say("\nOnline: no cloud to ask")
         return {}
-    from provisioner.cli import places
+    from provisioner.cli import places, wiring
     from provisioner.steps.request import (
         Candidate,
         candidates,
@@ -35,7 +35,7 @@ def preflight(spec: Spec, console: Console) -> dict[str, Any]:
         release_time,
     )
 
-    _, cloud = places.of_inventory(spec, lambda text: None)
+    place, cloud = places.of_inventory(spec, lambda text: None)
     asked = spec.cloud
     identity = cloud.caller_identity().arn
     stock = cloud.stock(asked.instance_types, spot=asked.spot is not None)
@@ -84,6 +84,7 @@ def preflight(spec: Spec, console: Console) -> dict[str, Any]:
     if dry_run:
         cloud.check_run_instances(request, {})
     per_hour = price.per_hour * asked.count
+    ssh_from = () if asked.security_group_id else wiring.caller_cidrs(spec, place)
     found = {
         "identity": identity,
         "image": request.image_id,
@@ -91,6 +92,7 @@ def preflight(spec: Spec, console: Console) -> dict[str, Any]:
         "free_vcpus": free,
         "first_choice": {"instance_type": kind, "zone": request.zone},
         "price": {"per_hour": per_hour, "currency": price.currency, "hours": asked.auto_release_hours},
+        "ssh_from": list(ssh_from),
         "dry_run": "passed" if dry_run else "not asked: it needs vswitch_id and security_group_id",
     }
     console.say(f"\nOnline, as {identity}")
@@ -98,12 +100,16 @@ def preflight(spec: Spec, console: Console) -> dict[str, Any]:
         console.say(f"  {each}: {'in stock in ' + ', '.join(zones) if zones else 'no stock'}")
     console.say(f"  quota: {vcpus} vCPUs needed, {'unknown' if free is None else free} free")
     console.say(f"  image {request.image_id}")
+    if ssh_from:
+        whose = " (this machine's address as the internet sees it)" if asked.ssh_from == "auto" else ""
+        console.say(f"  SSH is let in from {', '.join(ssh_from)}{whose}")
     console.say(f"  price {per_hour:.4g} {price.currency} an hour for {asked.count} x {kind}")
-    if asked.auto_release_hours:
-        local = (request.auto_release_at or now).astimezone().strftime("%Y-%m-%d %H:%M %Z")
+    if request.auto_release_at:
+        local = request.auto_release_at.astimezone().strftime("%Y-%m-%d %H:%M %Z")
+        most = per_hour * (request.auto_release_at - now).total_seconds() / 3600
         console.say(
-            f"  at most {per_hour * asked.auto_release_hours:.4g} {price.currency}: released by itself after "
-            f"{asked.auto_release_hours:g} h ({local} if started now)"
+            f"  at most {most:.4g} {price.currency}: released by itself after {asked.auto_release_hours:g} h "
+            f"({local} if started now)"
         )
     console.say(f"  RunInstances dry run: {found['dry_run']}")
     return found

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,7 +149,7 @@ def outside(spec: Spec, store: FolderStore, emit: Emit, there: EcsCloud | None =
         else None,
         engine=_engine,
         progress=progress,
-        caller_cidrs=lambda: caller_cidrs(spec, store),
+        caller_cidrs=cache(lambda: caller_cidrs(spec, store.state.place)),
         public_key=lambda: _public_key(store),
         program=program,
         host_logs=FolderHostLogs(store.folder, lambda: _secrets(spec, store)),
@@ -184,14 +185,15 @@ def program() -> str:
     return f"{__version__} ({done.stdout.strip()})"
 
 
-def caller_cidrs(spec: Spec, store: FolderStore) -> tuple[str, ...]:
+def caller_cidrs(spec: Spec, place: Place) -> tuple[str, ...]:
     """Where SSH is let in from: the inventory's, else this machine's address as the internet sees it.
 
+    An HTTP proxy would be asked for its own address, and SSH does not go through it: it is left out.
     Raises UsageError when the address cannot be found out; it never opens to the world instead.
     """
     if spec.cloud.ssh_from != "auto":
         return spec.cloud.ssh_from
-    if store.state.place.is_on_this_machine:
+    if place.is_on_this_machine:
         return ("127.0.0.1/32",)
     import urllib.error
     import urllib.request
@@ -199,11 +201,11 @@ def caller_cidrs(spec: Spec, store: FolderStore) -> tuple[str, ...]:
 
     service = spec.cloud.address_service
     try:
-        with urllib.request.urlopen(service, timeout=10) as answer:  # noqa: S310  (the inventory allows http(s) only)
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(service, timeout=10) as answer:
             address = ip_address(answer.read(200).decode().strip())
     except (urllib.error.URLError, OSError, ValueError) as error:
         raise UsageError(
-            f"could not find out this machine's address from {service}: {error}",
+            f"could not find out this machine's address from {service}, asked without a proxy: {error}",
             "say cloud: {ssh_from: [ADDRESS/32]} in the inventory",
         ) from None
     return (str(ip_network(address)),)

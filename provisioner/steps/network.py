@@ -247,9 +247,10 @@ class SecurityGroupStep(_CloudStep):
         if self.given or finding.presence is not Presence.PRESENT:
             return finding
         ours = [rule for rule in self.deployment.cloud.ingress_rules(self.id()) if rule.description == RULE_DESCRIPTION]
-        if {(rule.ports, rule.source) for rule in ours} != {(rule.ports, rule.source) for rule in self._rules()}:
-            return Finding(Presence.ABSENT, "the address that SSH is open to has changed")
-        return finding
+        wanted = self._rules()
+        if {(rule.ports, rule.source) for rule in ours} != {(rule.ports, rule.source) for rule in wanted}:
+            return Finding(Presence.ABSENT, f"SSH is open to {_sources(ours)}, not to {_sources(wanted)}")
+        return Finding(Presence.PRESENT, f"{finding.detail}, SSH from {_sources(wanted)}")
 
     def _rules(self) -> Sequence[IngressRule]:
         spec = self.deployment.spec
@@ -276,6 +277,10 @@ class SecurityGroupStep(_CloudStep):
         stale = [rule for rule in stale if (rule.ports, rule.source) not in lasting]
         if stale:
             deployment.cloud.revoke(identifier, stale)
+
+
+def _sources(rules: Sequence[IngressRule]) -> str:
+    return ", ".join(sorted(f"{rule.source} on port {rule.ports.partition('/')[0]}" for rule in rules)) or "nobody"
 
 
 class KeyPairStep(_CloudStep):

@@ -414,14 +414,17 @@ def test_an_interrupted_command_exits_with_130(number: signal.Signals) -> None:
 )
 def test_towards_a_simulator_ssh_is_let_in_from_loopback(where: dict[str, Any]) -> None:
     spec = inventory.parse("name: mine\nprovider: alibaba\nruntime: host\n")
-    store = deployed(place=Place(provider="alibaba", region="cn-hangzhou", **where))
-    assert wiring.caller_cidrs(spec, store) == ("127.0.0.1/32",)
+    place = Place(provider="alibaba", region="cn-hangzhou", **where)
+    assert wiring.caller_cidrs(spec, place) == ("127.0.0.1/32",)
 
 
 def test_the_inventorys_addresses_count_before_all_else() -> None:
-    store = deployed(place=Place(provider="alibaba", region="cn-hangzhou", endpoint="http://127.0.0.1:4000"))
+    place = Place(provider="alibaba", region="cn-hangzhou", endpoint="http://127.0.0.1:4000")
     spec = inventory.parse("name: mine\nprovider: alibaba\nruntime: host\ncloud: {ssh_from: [192.0.2.0/24]}\n")
-    assert wiring.caller_cidrs(spec, store) == ("192.0.2.0/24",)
+    assert wiring.caller_cidrs(spec, place) == ("192.0.2.0/24",)
+
+
+REAL = Place(provider="alibaba", region="cn-hangzhou")
 
 
 @pytest.fixture(name="address_service")
@@ -471,9 +474,22 @@ def test_this_machines_address_is_asked_for_and_never_guessed(
     spec = inventory.parse(text)
     if wanted is None:
         with pytest.raises(UsageError, match="ssh_from"):
-            wiring.caller_cidrs(spec, deployed())
+            wiring.caller_cidrs(spec, REAL)
     else:
-        assert wiring.caller_cidrs(spec, deployed()) == wanted
+        assert wiring.caller_cidrs(spec, REAL) == wanted
+
+
+def test_the_proxy_is_not_asked_for_this_machines_address(
+    address_service: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would tell its own, and SSH would be opened to everybody behind it, but not to us."""
+    url, handler = address_service
+    handler.answer = b"203.0.113.7"
+    monkeypatch.delenv("no_proxy", raising=False)
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody answers there
+    text = f"name: mine\nprovider: alibaba\nruntime: host\ncloud: {{address_service: '{url}'}}\n"
+    assert wiring.caller_cidrs(inventory.parse(text), REAL) == ("203.0.113.7/32",)
 
 
 def test_events_are_kept_as_json_lines() -> None:

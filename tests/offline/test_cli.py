@@ -36,6 +36,7 @@ def test_plan_online_shows_who_stock_and_price_and_changes_nothing(site: Site) -
     assert (done.code, done.err) == (0, "")
     assert "Online, as acs:ram::" in done.out
     assert "ecs.hfc7.large: in stock in cn-hangzhou-" in done.out
+    assert "SSH is let in from 127.0.0.1/32 (this machine's address as the internet sees it)" in done.out
     assert re.search(r"price [\d.]+ CNY an hour for 2 x ecs\.hfc7\.large", done.out)
     assert "at most " in done.out
     assert done.out.rstrip().endswith("Nothing was changed.")

@@ -273,8 +273,11 @@ def test_a_changed_address_changes_the_rule(made: Site) -> None:
     made.cloud.rules[group].append(foreign)
     again = Site(made.bench.again())
     again.bench.caller = ("198.51.100.9/32",)
-    assert again.group.check().presence is Presence.ABSENT
+    finding = again.group.check()
+    assert finding.presence is Presence.ABSENT
+    assert finding.detail == f"SSH is open to {CALLER} on port 22, not to 198.51.100.9/32 on port 22"
     again.up()
+    assert again.group.check().detail == f"{group}, SSH from 198.51.100.9/32 on port 22"
     assert {rule.source for rule in made.cloud.rules[group]} == {"198.51.100.9/32", "0.0.0.0/0"}
     assert foreign in made.cloud.rules[group]
     assert made.cloud.count()["security-group"] == 1
