@@ -55,6 +55,7 @@ class Deployment:
     outside: Outside | None = None
     local_facts: HostFacts | None = None
     removed: list[Resource] = field(default_factory=list)
+    described_types: dict[str, catalog.InstanceType] = field(default_factory=dict)
     _connections: dict[str, Connection] = field(default_factory=dict)
     _facts: dict[str, HostFacts] = field(default_factory=dict)
     _engines: dict[str, Engine] = field(default_factory=dict)
@@ -276,7 +277,7 @@ class Deployment:
         spec = self.spec
         home = "/root" if spec.ssh.user == "root" else f"/home/{spec.ssh.user}"
         if spec.creates_instances:
-            known = catalog.lookup(spec.cloud.instance_types[0])
+            known = self.instance_type(spec.cloud.instance_types[0])
             if known is not None:
                 expected = expected_facts(known, host, spec.cloud.image_family)
                 return replace(expected, home=home, user=spec.ssh.user)
@@ -298,13 +299,23 @@ class Deployment:
             programs=frozenset({"numactl"}),
         )
 
+    def instance_type(self, name: str) -> catalog.InstanceType | None:
+        """A type of the catalog, or one that the service was asked about; None for any other."""
+        return catalog.lookup(name) or self.described_types.get(name)
+
+    def rented_type(self, host: str) -> catalog.InstanceType | None:
+        """What was rented for a host; None for a host that is not ours, or a type that nobody described."""
+        return self.instance_type(self.address(host).instance_type)
+
     def forget_facts(self, host: str) -> None:
         """Read them again at the next question: programs were installed."""
         self._facts.pop(host, None)
 
     def facts_are_known(self, host: str) -> bool:
         """Whether a plan's worker sets come from the catalog or the host, and are not a stand-in."""
-        return host in self._facts or self.spec.provider != "static"
+        if self.spec.creates_instances:
+            return host in self._facts or self.instance_type(self.spec.cloud.instance_types[0]) is not None
+        return host in self._facts or self.spec.provider == "local"
 
     def close(self) -> None:
         """End all connections."""

@@ -88,13 +88,14 @@ class Image:
 
 @dataclass(frozen=True)
 class TypeOffer:
-    """An instance type as the cloud describes it."""
+    """An instance type as the cloud describes it; `threads_per_core` is 0 where it does not say."""
 
     instance_type: str
     vcpus: int
     memory_gib: float
     cpu_model: str
     architecture: str
+    threads_per_core: int = 0
 
 
 @dataclass(frozen=True)

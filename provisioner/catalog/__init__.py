@@ -8,26 +8,40 @@ CPU topology of the running host.
 from provisioner.catalog.distributions import HostPrograms, host_programs
 from provisioner.catalog.flags import bf16_flags, bf16_of, isa_of
 from provisioner.catalog.images import ContainerImage, ImageFamily, container_image, image_families, image_family
-from provisioner.catalog.instance_types import InstanceType, all_types, bf16_types, lookup, nearest_bf16, require_bf16
+from provisioner.catalog.instance_types import (
+    InstanceType,
+    bf16_types,
+    check_described,
+    check_name,
+    described,
+    lookup,
+    nearest_bf16,
+    suggestion,
+)
 from provisioner.catalog.mirrors import RegionMirrors, region_mirrors
+from provisioner.catalog.processors import Processor, processor
 
 __all__ = [
     "ContainerImage",
     "HostPrograms",
     "ImageFamily",
     "InstanceType",
+    "Processor",
     "RegionMirrors",
-    "all_types",
     "bf16_flags",
     "bf16_of",
     "bf16_types",
+    "check_described",
+    "check_name",
     "container_image",
+    "described",
     "host_programs",
     "image_families",
     "image_family",
     "isa_of",
     "lookup",
     "nearest_bf16",
+    "processor",
     "region_mirrors",
-    "require_bf16",
+    "suggestion",
 ]

@@ -12,7 +12,10 @@ from provisioner.catalog.reading import fields_of, read
 
 @dataclass(frozen=True)
 class ImageFamily:
-    """A system image family. `size_gib` is the least system disk; `images` are known ids, newest last."""
+    """A system image family. `size_gib` is the least system disk; `images` are known ids, newest last.
+
+    `kernel` is the release of its Linux, `hides` the CPU flags that this shows on no processor.
+    """
 
     name: str
     login: str
@@ -21,7 +24,9 @@ class ImageFamily:
     distribution: str
     version: str
     package_manager: str
+    kernel: str
     images: tuple[str, ...]
+    hides: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
+from provisioner.catalog.flags import bf16_of
+from provisioner.catalog.processors import Processor, processor
 from provisioner.catalog.reading import fields_of, read
 from provisioner.errors import UsageError
+
+_NAME = re.compile(r"ecs\.[a-z0-9-]+\.[a-z0-9-]+")
 
 
 @dataclass(frozen=True)
@@ -16,7 +22,8 @@ class InstanceType:
 
     `isa` names CPU flags as in /proc/cpuinfo, `architecture` is x86_64 or arm64, `disks` are disk categories. A guest
     of up to `vcpus_per_node` vCPUs is expected to show one NUMA node. `siblings` says how the threads of a core are
-    numbered: adjacent (0 and 1) or split (i and i + half). `nearest` is the bf16 family to take instead, `reason` why.
+    numbered: adjacent (0 and 1) or split (i and i + half). `processor` is the generation that `cpu` speaks of, "" when
+    it tells none; `nearest` is the bf16 family to take instead.
     """
 
     name: str
@@ -25,15 +32,19 @@ class InstanceType:
     vcpus: int
     memory_gib: float
     cpu: str
+    processor: str
     architecture: str
     isa: tuple[str, ...]
     threads_per_core: int
     disks: tuple[str, ...]
-    bf16: bool
     vcpus_per_node: int
     siblings: str = "adjacent"
-    reason: str = ""
     nearest: str = ""
+
+    @property
+    def bf16(self) -> bool:
+        """Whether its processor is known to have bfloat16 instructions."""
+        return bool(bf16_of(self.isa))
 
     @property
     def cores(self) -> int:
@@ -51,44 +62,83 @@ def lookup(name: str) -> InstanceType | None:
     return _types().get(name)
 
 
-def all_types() -> list[InstanceType]:
-    """Every type of the catalog, families in the catalog's order, sizes from small to large."""
-    return list(_types().values())
-
-
 def bf16_types() -> list[InstanceType]:
-    """The types that have bfloat16 instructions, hfc7 and hfg7 first."""
+    """The types that have bfloat16 instructions, hfc7 and hfg7 first, sizes from small to large."""
     return [known for known in _types().values() if known.bf16]
 
 
-def require_bf16(name: str) -> InstanceType:
-    """The type, if it can do bf16.
+def described(
+    name: str, *, vcpus: int, memory_gib: float, cpu: str, architecture: str, threads_per_core: int
+) -> InstanceType:
+    """A type that the catalog lacks, as the service describes it: its processor is judged by the processor's name.
 
-    Raises UsageError: a known type that cannot, with the reason and the nearest one that can; an unknown name, with
-    the names that come closest.
+    `threads_per_core` 0: the service does not say. NUMA nodes are not described: one is expected.
     """
-    known = lookup(name)
-    if known is None:
-        raise UsageError(f"{name} is not an instance type in the catalog", _suggestion(name))
-    if not known.bf16:
-        instead = nearest_bf16(known)
+    known = processor(cpu)
+    family, _, size = name.rpartition(".")
+    return InstanceType(
+        name=name,
+        family=family,
+        size=size,
+        vcpus=vcpus,
+        memory_gib=memory_gib,
+        cpu=cpu,
+        processor=known.name if known else "",
+        architecture=architecture,
+        isa=known.isa if known else (),
+        threads_per_core=threads_per_core or (1 if architecture == "arm64" or vcpus == 1 else 2),
+        disks=(),
+        vcpus_per_node=max(vcpus, 1),
+    )
+
+
+def check_name(name: str) -> None:
+    """Raises UsageError for what is no instance type's name, and for a family that is known to lack bfloat16.
+
+    A well-formed name that the catalog lacks passes: the service sells more than any list knows.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"{name} is not an instance type, which is written ecs.FAMILY.SIZE", suggestion(name))
+    family = _families().get(name.rpartition(".")[0])
+    if family and not family["processor"].bf16:
+        size = name.rpartition(".")[2]
+        known = lookup(name)
+        instead = nearest_bf16(known) if known else lookup(f"{family['nearest']}.{size}")
         raise UsageError(
-            f"{name} cannot do bfloat16, since {known.reason}",
-            f"the nearest type that can is {instead.name} ({instead.vcpus} vCPUs, {instead.memory_gib:g} GiB)",
+            f"{name} cannot do bfloat16, since {family['processor'].name} has no bfloat16 instructions",
+            f"the nearest type that can is {_shape(instead)}" if instead else f"{family['nearest']} can",
         )
-    return known
+
+
+def check_described(described_type: InstanceType) -> None:
+    """Raises UsageError for a type whose processor is known to lack bfloat16."""
+    if described_type.processor and not described_type.bf16:
+        raise UsageError(
+            f"{described_type.name} cannot do bfloat16: its processor is {described_type.cpu}, says the service, and "
+            f"{described_type.processor} has no bfloat16 instructions",
+            f"the nearest type that can is {_shape(nearest_bf16(described_type))}",
+        )
 
 
 def nearest_bf16(known: InstanceType) -> InstanceType:
-    """What to take instead of a type without bf16: as many vCPUs in the nearest family, or its next size up."""
+    """What to take instead of a type without bf16: as many vCPUs in the nearest family, or its next size up.
+
+    Where no family is named, the smallest type of its architecture with as many vCPUs and as much memory.
+    """
     if known.bf16:
         return known
-    family = [other for other in _types().values() if other.family == known.nearest]
+    alike = [other for other in bf16_types() if other.architecture == known.architecture]
+    if not known.nearest:
+        alike.sort(key=lambda other: (other.vcpus, other.memory_gib))  # stable: hfc7 comes before its equals
+        enough = [other for other in alike if other.vcpus >= known.vcpus and other.memory_gib >= known.memory_gib]
+        return enough[0] if enough else alike[-1]
+    family = [other for other in alike if other.family == known.nearest]
     enough = [other for other in family if other.vcpus >= known.vcpus]
     return enough[0] if enough else family[-1]
 
 
-def _suggestion(name: str) -> str:
+def suggestion(name: str) -> str:
+    """What somebody may have meant by a name that the catalog lacks."""
     family = name.rpartition(".")[0]
     sizes = [known.size for known in _types().values() if known.family == family]
     if sizes:
@@ -102,14 +152,34 @@ def _suggestion(name: str) -> str:
     return f"families that can do bfloat16 are {', '.join(families)}"
 
 
+def _shape(known: InstanceType) -> str:
+    return f"{known.name} ({known.vcpus} vCPUs, {known.memory_gib:g} GiB)"
+
+
+@cache
+def _families() -> Mapping[str, dict[str, Any]]:
+    data = read("families.yaml")
+    return {
+        name: {**facts, "processor": _processor_of(name, facts["cpu"])}
+        for section in ("bf16", "not_bf16")
+        for name, facts in data[section].items()
+    }
+
+
+def _processor_of(family: str, cpu: str) -> Processor:
+    known = processor(cpu)
+    if known is None:
+        raise ValueError(f"families.yaml: {family}: processors.yaml knows no {cpu}")
+    return known
+
+
 @cache
 def _types() -> Mapping[str, InstanceType]:
     types = {}
-    data = read("families.yaml")
-    for section in ("bf16", "not_bf16"):
-        for family, facts in data[section].items():
-            common = {**fields_of(InstanceType, facts), "family": family, "bf16": section == "bf16"}
-            for size, shape in facts["sizes"].items():
-                name = f"{family}.{size}"
-                types[name] = InstanceType(name=name, size=size, **shape, **common)
+    for family, facts in _families().items():
+        known: Processor = facts["processor"]
+        common = {**fields_of(InstanceType, facts), "family": family, "processor": known.name, "isa": known.isa}
+        for size, shape in facts["sizes"].items():
+            name = f"{family}.{size}"
+            types[name] = InstanceType(name=name, size=size, **shape, **common)
     return types

@@ -58,7 +58,7 @@ def _plan(path: Path, as_json: bool, online: bool) -> None:
 
     spec = load(path)
     console = Console(as_json=as_json)
-    deployment = wiring.for_plan(spec)
+    deployment = wiring.for_plan(spec, online=online)
     planned = steps.plan(deployment)
     document = show.plan_document(planned)
     if not as_json:
@@ -99,7 +99,7 @@ def up(
         login_of(spec.image.registry_login)  # before anything is created that would wait for a password
     console = Console(as_json=as_json)
     if not yes:
-        _confirm(spec, steps.plan(wiring.for_plan(spec)), console, online)
+        _confirm(spec, steps.plan(wiring.for_plan(spec, online=True)), console, online)
     with wiring.opened(spec, console.event, create=True) as (deployment, emit):
         runner = Runner(deployment, steps.plan(deployment), emit)
         try:

@@ -15,6 +15,7 @@ from provisioner.cli import places
 from provisioner.deployment import Deployment, Outside
 from provisioner.errors import DriftError, ProvisionerError, StateError, UsageError
 from provisioner.hosts.address import HostAddress
+from provisioner.hosts.expected import unlisted_types
 from provisioner.inventory.spec import Spec
 from provisioner.runner import MOST_HOSTS_AT_ONCE, Event
 from provisioner.state import Place, State
@@ -27,10 +28,19 @@ if TYPE_CHECKING:
 Emit = Callable[[Event], None]
 
 
-def for_plan(spec: Spec) -> Deployment:
-    """A deployment that can only be described. For provider: local this machine is asked for its CPUs."""
+def for_plan(spec: Spec, *, online: bool = False) -> Deployment:
+    """A deployment that can only be described. For provider: local this machine is asked for its CPUs.
+
+    `online`: the service is asked about instance types that the catalog lacks.
+    """
     if spec.provider != "local":
-        return Deployment(spec)
+        deployment = Deployment(spec)
+        if online and spec.creates_instances and unlisted_types(spec.cloud):
+            from provisioner.steps.instance_types import ask
+
+            _, cloud = places.of_inventory(spec, lambda text: None)
+            deployment.described_types.update(ask(cloud, spec.cloud))
+        return deployment
     from provisioner.adapters.local import LocalConnection
     from provisioner.adapters.store import state_root
     from provisioner.hosts.facts import FACTS_SCRIPT, parse_facts

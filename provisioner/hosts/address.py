@@ -15,3 +15,4 @@ class HostAddress:
     port: int = 22
     user: str = "root"
     instance_id: str = ""
+    instance_type: str = ""

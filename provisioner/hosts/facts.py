@@ -34,6 +34,7 @@ class HostFacts:
     memory_gib: float
     disk_free_gib: float
     programs: frozenset[str] = frozenset()
+    kernel: str = ""
 
 
 _PACKAGE_MANAGERS = {"apt-get": "apt", "dnf": "dnf", "yum": "yum"}  # in order of preference: dnf hosts have yum too
@@ -45,6 +46,7 @@ FACTS_SCRIPT = f"""
 export LC_ALL=C
 cpus=/sys/devices/system/cpu
 echo "hostname=$(uname -n)"
+echo "kernel=$(uname -r)"
 echo "home=$HOME"
 echo "user=$(id -un)"
 for p in {_PROGRAMS}; do command -v $p >/dev/null 2>&1 && echo "program=$p"; done
@@ -92,6 +94,7 @@ def parse_facts(output: str) -> HostFacts:
             memory_gib=_gib(_pairs(sections["memory"], ":")["MemTotal"].split()[0]),
             disk_free_gib=_gib(sections["disk"][-1].split()[3]),
             programs=programs,
+            kernel=basics.get("kernel", ""),
         )
     except (KeyError, IndexError, ValueError) as error:
         raise HostError(

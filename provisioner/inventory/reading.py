@@ -250,7 +250,7 @@ def _cloud_contradictions(spec: Spec) -> Iterator[tuple[Place, str]]:
         place: Place = ("cloud", "instance_types", index)
         if not cloud.allow_any_type:
             try:
-                catalog.require_bf16(name)
+                catalog.check_name(name)
             except UsageError as error:
                 yield place, f"{error} (allow_any_type: true overrides)"
                 continue
@@ -278,11 +278,12 @@ def _cloud_contradictions(spec: Spec) -> Iterator[tuple[Place, str]]:
     if cloud.image_id is None:
         family = catalog.image_family(cloud.image_family)
         if family is None:
-            yield (
-                ("cloud", "image_family"),
-                f"{cloud.image_family} is not in the catalog: give image_id, or one of "
-                f"{', '.join(catalog.image_families())}",
-            )
+            if not cloud.image_family.startswith("acs:"):  # the service's own families begin so; it is asked for those
+                yield (
+                    ("cloud", "image_family"),
+                    f"{cloud.image_family} is no image family of the service: give image_id, or one of "
+                    f"{', '.join(catalog.image_families())}",
+                )
             return
         if architectures and family.architecture not in architectures:
             yield (

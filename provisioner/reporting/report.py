@@ -124,6 +124,22 @@ def speedups(measurements: Iterable[Measurement]) -> dict[str, float]:
     return found
 
 
+def missing(measurements: Iterable[Measurement]) -> list[dict[str, Any]]:
+    """The bf16 instructions that a host's kernel did not show though its processor has them, each system once."""
+    found = []
+    for one in measurements:
+        for host in one.environment.get("hosts") or ():
+            if host.get("bf16_missing"):
+                where = {
+                    "flags": list(host["bf16_missing"]),
+                    "system": str(host.get("distribution") or ""),
+                    "kernel": str(host.get("kernel") or ""),
+                }
+                if where not in found:
+                    found.append(where)
+    return found
+
+
 def ratios(measurements: Iterable[Measurement]) -> list[dict[str, Any]]:
     """For each model and mode: bfloat16 over float32 (null without both), and beside it what the paper says."""
     found = []
@@ -277,6 +293,11 @@ def _machine(report: Report) -> Iterable[str]:
     if host.get("cpu"):
         cores = f", {counted(host['cores'], 'core')}" if host.get("cores") else ""
         yield f"CPU: {host['cpu']}{cores}; {_bf16(host.get('isa'))}"
+    for where in missing(report.measurements):
+        yield (
+            f"Measured without {', '.join(where['flags'])}: the processor has it, {where['system']} with kernel "
+            f"{where['kernel']} does not show it; a newer kernel does"
+        )
     if report.versions:
         yield "Versions: " + ", ".join(f"{name} {version}" for name, version in report.versions.items())
 
@@ -294,7 +315,8 @@ def to_json(report: Report) -> str:
     """name, results, speedup, host {cpu, isa, cores}, versions and ratios, in this order; NaN is null.
 
     `speedup` is by mode, of the model that was measured last; `ratios` has every model, the paper's figures beside it.
-    Where several numbers of workers were measured, `scaling` follows.
+    Where a kernel did not show what its processor has, `missing` follows; where several numbers of workers were
+    measured, `scaling`.
     """
     host = report.host
     value = {
@@ -307,6 +329,9 @@ def to_json(report: Report) -> str:
         "versions": dict(report.versions),
         "ratios": ratios(report.measurements),
     }
+    not_shown = missing(report.measurements)
+    if not_shown:
+        value["missing"] = not_shown
     grown = [
         {**setting._asdict(), "points": [point._asdict() for point in points]}
         for setting, points in scaling(report.measurements).items()

@@ -1,5 +1,7 @@
 """What can be bought: regions, zones, instance types, images, prices. Facts come from the program's data files.
 
+Beside these `unlisted.yaml` is sold: the real service, too, has what the program's lists do not know.
+
 Which zone sells what, and every price, is fiction: each region's first zone has only the families without bfloat16,
 the others have all of them; some zones are closed to what is new.
 """
@@ -10,10 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 DATA = Path(__file__).parents[1] / "data"
+UNLISTED = Path(__file__).with_name("unlisted.yaml")
 
 REGIONS = {
     "cn-hangzhou": "bghijk",
@@ -98,10 +102,9 @@ class Catalog:
 def load(folder: Path = DATA) -> Catalog:
     """The catalogue that the data files make."""
     types: dict[str, InstanceType] = {}
-    with (folder / "families.yaml").open(encoding="utf-8") as file:
-        families = yaml.load(file, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 (both are safe)
-    for bf16, group in ((True, families["bf16"]), (False, families["not_bf16"])):
-        for family, facts in group.items():
+    families, unlisted = _read(folder / "families.yaml"), _read(UNLISTED)
+    for section in ("bf16", "not_bf16"):
+        for family, facts in {**families[section], **unlisted[section]}.items():
             for size, row in facts["sizes"].items():
                 name = f"{family}.{size}"
                 types[name] = InstanceType(
@@ -111,7 +114,7 @@ def load(folder: Path = DATA) -> Catalog:
                     memory_gib=row["memory_gib"],
                     cpu=facts["cpu"],
                     arm=facts["architecture"] == "arm64",
-                    bf16=bf16,
+                    bf16=section == "bf16",
                     clock_ghz=facts.get("clock_ghz", 2.7),
                     threads_per_core=facts.get("threads_per_core", 2),
                     split_siblings=facts.get("siblings") == "split",
@@ -120,11 +123,14 @@ def load(folder: Path = DATA) -> Catalog:
     return Catalog(types, _images(folder))
 
 
+def _read(path: Path) -> Any:
+    with path.open(encoding="utf-8") as file:
+        return yaml.load(file, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 (both are safe)
+
+
 def _images(folder: Path) -> dict[str, Image]:
-    with (folder / "images.yaml").open(encoding="utf-8") as file:
-        families = yaml.load(file, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 (both are safe)
     images: dict[str, Image] = {}
-    for family, facts in families["families"].items():
+    for family, facts in {**_read(folder / "images.yaml")["families"], **_read(UNLISTED)["families"]}.items():
         for number, name in enumerate(facts["images"]):
             date = name.rpartition("_")[2].removesuffix(".vhd")
             arm = facts["architecture"] == "arm64"

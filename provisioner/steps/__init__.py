@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from provisioner.deployment import Deployment
+from provisioner.hosts.expected import unlisted_types
 from provisioner.step import Phase, Plan, Step
 from provisioner.steps.data import SYNTHETIC, DataStep
 from provisioner.steps.docker import DockerStep
@@ -10,6 +11,7 @@ from provisioner.steps.history import HistoryStep
 from provisioner.steps.host import LoginStep, ProgramsStep
 from provisioner.steps.host_key import HostKeyStep
 from provisioner.steps.image import ContainerStep, ImageStep
+from provisioner.steps.instance_types import InstanceTypesStep
 from provisioner.steps.instances import InstancesStep
 from provisioner.steps.network import KeyPairStep, SecurityGroupStep, VpcStep, VSwitchStep
 from provisioner.steps.spark import ConfigureStep, MasterStep, WorkersStep
@@ -28,7 +30,8 @@ def plan(deployment: Deployment) -> Plan:
         group = SecurityGroupStep(deployment, vpc)
         key_pair = KeyPairStep(deployment)
         instances = InstancesStep(deployment, vswitch, group, key_pair)
-        phases.append(Phase("network", (vpc, vswitch, group, key_pair)))
+        types = (InstanceTypesStep(deployment),) if unlisted_types(spec.cloud) else ()
+        phases.append(Phase("network", (*types, vpc, vswitch, group, key_pair)))
         # Who accepts keys on first use has no need to know them before.
         keys = (HostKeyStep(deployment),) if spec.ssh.host_keys == "strict" else ()
         phases.append(Phase("instances", (instances, *keys)))

@@ -8,6 +8,7 @@ from provisioner import catalog
 from provisioner.deployment import Deployment
 from provisioner.errors import HostError
 from provisioner.hosts import topology
+from provisioner.hosts.expected import missing_flags, missing_words
 from provisioner.hosts.facts import HostFacts
 from provisioner.inventory.mirrors import trusted_host
 from provisioner.render import render
@@ -39,14 +40,19 @@ class LoginStep:
         """What the host is."""
         facts = self.deployment.facts(self._host)
         bf16 = catalog.bf16_of(facts.cpu_flags)
-        if not bf16:
+        rented = self.deployment.rented_type(self._host)
+        missing = missing_flags(facts, rented)
+        if missing:
+            self.deployment.progress(f"{self._host}: {missing_words(facts, missing, rented)}")
+        elif not bf16:
             self.deployment.progress(
                 f"{self._host}: {facts.cpu_model} has no bfloat16 instructions; bfloat16 runs, but slower than it could"
             )
         cores = topology.physical_cores(facts.cpus)
         return Finding(
             Presence.PRESENT,
-            f"{facts.cpu_model}, {cores} cores, {facts.memory_gib:.0f} GiB, {', '.join(bf16) or 'no bf16'}",
+            f"{facts.cpu_model}, {cores} cores, {facts.memory_gib:.0f} GiB, {', '.join(bf16) or 'no bf16'}"
+            + (f"; {', '.join(missing)} not shown" if missing else ""),
         )
 
     def apply(self) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from provisioner.deployment import Deployment
 from provisioner.errors import CloudRefusedError, DeadlineError, DriftError, NoCapacityError
 from provisioner.hosts.address import HostAddress
+from provisioner.hosts.expected import doubts
 from provisioner.resources import TAG_NAME, Instance, InstanceRequest, Price
 from provisioner.state import InstanceChoice
 from provisioner.step import ABSENT, Description, Finding, PlannedResource, Presence
@@ -58,6 +59,7 @@ class InstancesStep:
         warnings = []
         if not cloud.auto_release_hours:
             warnings.append("cloud.auto_release_hours is off: a forgotten instance costs until somebody removes it")
+        warnings.extend(doubts(cloud, self.deployment.described_types))
         count = f"{len(names)} instance{'s' if len(names) > 1 else ''}"
         return Description(
             f"Create {count} of {kind}" + (f", {release}" if release else ""),
@@ -230,6 +232,7 @@ class InstancesStep:
                     spec.ssh.port,
                     spec.ssh.user,
                     by_name[name].id,
+                    by_name[name].instance_type,
                 )
                 for name in self.deployment.host_names
             ]

@@ -13,6 +13,7 @@ from provisioner import catalog
 from provisioner.deployment import Deployment
 from provisioner.errors import CommandError, HostError, UsageError
 from provisioner.hosts import topology
+from provisioner.hosts.expected import missing_flags
 from provisioner.inventory.mirrors import check_reach, host_of
 from provisioner.inventory.spec import Dtype, WorkloadSpec
 from provisioner.render import render, workload_files
@@ -226,7 +227,9 @@ class TrainStep:
         facts = self.deployment.facts(host)
         return {
             "cpu": facts.cpu_model,
+            "kernel": facts.kernel,
             "bf16": sorted(catalog.bf16_of(facts.cpu_flags)),
+            "bf16_missing": missing_flags(facts, self.deployment.rented_type(host)),
             "sockets": len({cpu.socket for cpu in facts.cpus}),
             "numa_nodes": len({cpu.node for cpu in facts.cpus}),
             "cores": topology.physical_cores(facts.cpus),

@@ -11,15 +11,17 @@ import pytest
 import yaml
 
 from provisioner import catalog
+from provisioner.catalog import instance_types, reading
 from provisioner.errors import UsageError
 from provisioner.hosts import topology
 from provisioner.hosts.expected import expected_facts
 from provisioner.inventory.spec import CloudSpec
+from tests.support.catalog import known_type
 
 DATA = Path(__file__).parents[1] / "data/catalog"
 TYPES = yaml.safe_load((DATA / "types.yaml").read_text())
+ALL = list(instance_types._types().values())
 REFUSED = yaml.safe_load((DATA / "refused.yaml").read_text())
-BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case["type"]) for case in TYPES])
@@ -42,36 +44,65 @@ def test_a_type_has_its_published_shape_and_the_layout_of_its_cpus(case: dict[st
 
 def test_the_papers_instance_gets_the_papers_workers() -> None:
     """A plan shows the paper's script before any host exists."""
-    known = catalog.require_bf16("ecs.hfc7.24xlarge")
-    sets = topology.worker_sets(expected_facts(known, "host-001").cpus, 8)
+    sets = topology.worker_sets(expected_facts(known_type("ecs.hfc7.24xlarge"), "host-001").cpus, 8)
     assert [one.numactl for one in sets] == ["0-11", "12-23", "24-35", "36-47", "48-59", "60-71", "72-83", "84-95"]
     assert {one.physical_cores for one in sets} == {6}
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case["type"] or "empty") for case in REFUSED])
-def test_a_type_without_bf16_is_refused_with_the_reason_and_what_to_take_instead(case: dict[str, Any]) -> None:
+def test_what_cannot_do_bf16_is_refused_with_the_reason_and_what_to_take_instead(case: dict[str, Any]) -> None:
     with pytest.raises(UsageError) as caught:
-        catalog.require_bf16(case["type"])
+        catalog.check_name(case["type"])
     for part in case["says"]:
         assert part in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("ecs.hcf7.24xlarge", "did you mean "),
+        ("ecs.hfc7.23xlarge", "ecs.hfc7 has large, xlarge"),
+        ("ecs.g8y.99xlarge", "ecs.g8y has small, large"),
+        ("ecs.zz-zz-zz-zz-zz.9", "families that can do bfloat16 are ecs.hfc7, ecs.hfg7"),
+    ],
+)
+def test_a_type_that_no_list_knows_is_no_mistake_and_told_what_comes_close(name: str, says: str) -> None:
+    catalog.check_name(name)
+    assert catalog.lookup(name) is None
+    assert says in catalog.suggestion(name)
+
+
 def test_every_bf16_type_is_accepted_and_hfc7_and_hfg7_come_first() -> None:
     types = catalog.bf16_types()
-    assert len({known.name for known in types}) == len(types) > 150
+    assert len({known.name for known in types}) == len(types) > 250
     assert list(dict.fromkeys(known.family for known in types))[:2] == ["ecs.hfc7", "ecs.hfg7"]
     for known in types:
-        assert catalog.require_bf16(known.name) is known
+        catalog.check_name(known.name)
 
 
-def test_a_type_is_bf16_exactly_when_its_cpu_has_the_instructions() -> None:
-    for known in catalog.all_types():
-        assert bool(BF16_FLAGS & set(known.isa)) == known.bf16, known.name
+def test_a_family_stands_with_those_that_can_or_cannot_as_its_processor_says() -> None:
+    for section in ("bf16", "not_bf16"):
+        for name, facts in reading.read("families.yaml")[section].items():
+            processor = catalog.processor(facts["cpu"])
+            assert processor is not None, name
+            assert processor.bf16 == (section == "bf16"), name
+            assert processor.architecture == facts["architecture"], name
+            assert ("nearest" in facts) == (section == "not_bf16"), name
+
+
+@pytest.mark.parametrize(
+    "family", ["g9ae", "c9ae", "r9ae", "g8ae", "r8i", "r9i", "r8a", "r9a", "hfr8i", "hfr9i", "g8ine"]
+)
+def test_families_of_2026_are_known(family: str) -> None:
+    known = known_type(f"ecs.{family}.2xlarge")
+    assert (known.bf16, known.vcpus) == (True, 8)
+    assert known.threads_per_core == (1 if family in ("g9ae", "c9ae", "r9ae") else 2)
+    assert known.memory_gib / known.vcpus == {"c": 2, "g": 4, "r": 8}[family.removeprefix("hf")[0]]
 
 
 def test_every_entry_is_whole() -> None:
-    for known in catalog.all_types():
+    for known in ALL:
         assert known.name == f"{known.family}.{known.size}"
         assert known.architecture in ("x86_64", "arm64"), known.name
         assert known.vcpus == known.cores * known.threads_per_core > 0, known.name
@@ -83,18 +114,17 @@ def test_every_entry_is_whole() -> None:
         assert instead.bf16, known.name
         assert instead.architecture == known.architecture, known.name
         assert (instead is known) == known.bf16, known.name
-        assert bool(known.reason) == (not known.bf16), known.name
 
 
 def test_within_a_family_sizes_go_from_small_to_large() -> None:
     """`nearest_bf16` takes the first that is large enough."""
-    for family in {known.family for known in catalog.all_types()}:
-        vcpus = [known.vcpus for known in catalog.all_types() if known.family == family]
+    for family in {known.family for known in ALL}:
+        vcpus = [known.vcpus for known in ALL if known.family == family]
         assert vcpus == sorted(set(vcpus)), family
 
 
 def test_facts_name_the_distribution_of_the_image_and_its_login() -> None:
-    known = catalog.require_bf16("ecs.hfc7.large")
+    known = known_type("ecs.hfc7.large")
     facts = expected_facts(known, "h", "acs:ubuntu_22_04_x64")
     assert (facts.hostname, facts.user, facts.home) == ("h", "root", "/root")
     assert (facts.distribution, facts.distribution_version, facts.package_manager) == ("ubuntu", "22.04", "apt")
@@ -107,7 +137,7 @@ def test_facts_name_the_distribution_of_the_image_and_its_login() -> None:
 
 def test_the_inventorys_defaults_are_in_the_catalog_and_fit_each_other() -> None:
     defaults = CloudSpec()
-    known = catalog.require_bf16(defaults.instance_types[0])
+    known = known_type(defaults.instance_types[0])
     family = catalog.image_family(defaults.image_family)
     assert family is not None
     assert family.architecture == known.architecture
@@ -127,6 +157,7 @@ def test_image_families_are_whole() -> None:
         assert name.endswith("_arm64" if family.architecture == "arm64" else "_x64")
         assert family.package_manager in (managers.get(family.distribution, "dnf"), "yum")
         assert family.size_gib >= 20
+        assert family.kernel[0].isdigit()
     assert catalog.image_family("acs:windows") is None
 
 
@@ -154,7 +185,7 @@ def test_importing_reads_nothing_and_loads_nothing_heavy() -> None:
         "import sys\nfrom provisioner import catalog\nfrom provisioner.catalog import instance_types\n"
         "from provisioner.hosts import topology\nfrom provisioner.reporting import report\n"
         f"print([name for name in {heavy!r} if name in sys.modules])\n"
-        "catalog.require_bf16('ecs.hfc7.24xlarge')\n"
+        "catalog.check_name('ecs.hfc7.24xlarge')\ncatalog.lookup('ecs.hfc7.24xlarge')\n"
         "print(instance_types._types.cache_info().misses, 'difflib' in sys.modules)\n"
         "catalog.bf16_types()\nprint(instance_types._types.cache_info().misses)"
     )

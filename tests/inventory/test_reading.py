@@ -44,12 +44,17 @@ def test_the_inventories_that_the_readme_promises() -> None:
 
 
 def test_allow_any_type_overrides() -> None:
-    """Who insists gets a type without bf16, and one that the catalog does not know."""
-    text = "name: ab\nprovider: alibaba\nruntime: host\ncloud: {instance_types: [ecs.g7.large, ecs.new.large], %s}"
+    """Who insists gets a type without bf16, and one whose name is not written as the service's are."""
+    text = "name: ab\nprovider: alibaba\nruntime: host\ncloud: {instance_types: [ecs.g7.large, standard], %s}"
     spec = inventory.parse(text % "allow_any_type: true")
-    assert spec.cloud.instance_types == ("ecs.g7.large", "ecs.new.large")
+    assert spec.cloud.instance_types == ("ecs.g7.large", "standard")
     with pytest.raises(InventoryError, match=r"cloud\.instance_types\[1\]"):
         inventory.parse(text % "allow_any_type: false")
+
+
+def test_what_no_list_knows_yet_is_left_to_the_service() -> None:
+    text = "name: ab\nprovider: alibaba\nruntime: host\ncloud: {instance_types: [ecs.new.large], image_family: acs:new}"
+    assert inventory.parse(text).cloud.instance_types == ("ecs.new.large",)
 
 
 def test_a_changed_workload_is_checked_like_one_that_was_read() -> None:

@@ -76,7 +76,7 @@ def _write(tmp_path_factory: pytest.TempPathFactory, files: int) -> Callable[...
         inventory["provider"] = "simulator"
         inventory["cloud"] = {
             "instance_types": ["ecs.hfc7.xlarge"],
-            "image_family": "acs:debian_13_x64",
+            "image_family": "acs:debian_13_5_x64",
             "user_data": user_data + (DATA / "serve-base-image.sh").read_text(),
         }
         inventory["image"]["build_arguments"] = {"BASE_IMAGE": BASE, "JAVA_IMAGE": BASE}

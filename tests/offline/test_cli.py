@@ -68,6 +68,59 @@ def test_plan_online_as_json(site: Site) -> None:
     assert changing(site.simulator.calls) == []
 
 
+def unlisted(site: Site, types: str, *, cloud: str = "") -> Path:
+    """An inventory of types that no list knows."""
+    path = site.inventory(cloud=cloud)
+    path.write_text(re.sub(r"instance_types: \[[^]]*\]", f"instance_types: [{types}]", path.read_text()))
+    assert types in path.read_text()
+    return path
+
+
+def test_a_type_that_no_list_knows_is_a_warning_offline_and_described_by_the_service_online(site: Site) -> None:
+    """Its cores too: eight workers of a whole core each, where the offline plan shows a stand-in."""
+    inventory = unlisted(site, "ecs.x9ae.8xlarge")
+    offline = site.run("plan", inventory, "--json").json
+    assert [warning for warning in offline["warnings"] if warning.startswith("ecs.x9ae.8xlarge is not in the catalog")]
+    assert site.simulator.calls == []
+    online = site.run("plan", inventory, "--online", "--json").json
+    assert not [warning for warning in online["warnings"] if "x9ae" in warning or "stand-in" in warning]
+    (workers,) = [file["content"] for file in online["files"] if file["path"].endswith("start-workers.sh")]
+    assert "numactl -C 0-6 " in workers or "-C 0-6" in workers
+    assert changing(site.simulator.calls) == []
+
+
+def test_a_processor_that_cannot_do_bf16_is_refused_online_and_by_up(site: Site) -> None:
+    inventory = unlisted(site, "ecs.x6.xlarge")
+    assert site.run("plan", inventory).code == 0
+    for words in (["plan", inventory, "--online"], ["up", inventory, "--yes"]):
+        done = site.run(*words)
+        assert done.code == 2
+        assert "ecs.x6.xlarge cannot do bfloat16: its processor is Intel Xeon(Cascade Lake) Platinum 8269CY" in done.err
+        assert "the nearest type that can is ecs.hfg7.xlarge" in done.err
+    assert site.simulator.resources == []
+    allowed = unlisted(site, "ecs.x6.xlarge", cloud=", allow_any_type: true")
+    assert site.run("plan", allowed, "--online").code == 0
+
+
+def test_a_name_that_tells_no_processor_and_a_type_that_nobody_has(site: Site) -> None:
+    done = site.run("plan", unlisted(site, "ecs.x0i.xlarge"), "--online")
+    assert done.code == 0
+    assert "'Intel(R) Xeon(R) Platinum', which does not tell its generation" in done.out
+    done = site.run("plan", unlisted(site, "ecs.nobody.xlarge"), "--online")
+    assert done.code == 1
+    assert "the service does not know ecs.nobody.xlarge" in done.err
+
+
+def test_an_image_family_that_no_list_knows_is_asked_of_the_service(site: Site) -> None:
+    done = site.run("plan", site.inventory(cloud=", image_family: acs:debian_99_1_x64"), "--online")
+    assert done.code == 0, done.err
+    assert "acs:debian_99_1_x64 is not in the catalog" in done.out
+    assert "image debian_99_1_x64_20G_alibase_20260513.vhd" in done.out
+    done = site.run("plan", site.inventory(cloud=", image_family: acs:nobody_1_x64"), "--online")
+    assert done.code == 1
+    assert "the image family acs:nobody_1_x64 has no image" in done.err
+
+
 def test_with_a_network_of_ones_own_the_creating_call_itself_is_tried(site: Site) -> None:
     """RunInstances with DryRun: permissions, parameters and stock, and nothing is made."""
     from tests.simulator.client import Client

@@ -367,6 +367,10 @@ def test_what_can_be_had(desk: Desk) -> None:
     assert set(offers) == set(types) - {"ecs.nothing.large"}
     assert (offers["ecs.hfg7.24xlarge"].vcpus, offers["ecs.hfg7.24xlarge"].memory_gib) == (96, 384)
     assert offers[TYPE].architecture == "x86_64"
+    assert (offers[TYPE].threads_per_core, offers[TYPE].cpu_model) == (
+        2,
+        "Intel Xeon Platinum 8369HB / 8369HC (Cooper Lake)",
+    )
     image = desk.cloud.newest_image(FAMILY, TYPE)
     assert image.family == FAMILY
     assert image.size_gib >= 1

@@ -119,6 +119,16 @@ def test_the_report_names_the_bf16_instructions_of_any_processor(isa: list[str],
     assert f"CPU: a CPU, 2 cores; bfloat16 instructions: {said}\n" in report.to_table(built)
 
 
+def test_flags_that_a_kernel_did_not_show_are_in_the_report() -> None:
+    host = {"distribution": "centos 7", "kernel": "3.10.0", "bf16_missing": ["amx_bf16"]}
+    hosts = [{"distribution": "centos 7", "kernel": "3.10.0", "bf16_missing": []}, host, host]
+    built = report.build("demo", [report.measurement({**SUMMARY, "environment": {"hosts": hosts}})])
+    line = "Measured without amx_bf16: the processor has it, centos 7 with kernel 3.10.0 does not show it"
+    assert report.to_table(built).count(line) == 1
+    where = {"flags": ["amx_bf16"], "system": "centos 7", "kernel": "3.10.0"}
+    assert json.loads(report.to_json(built))["missing"] == [where]
+
+
 def test_csv_reads_back_as_the_measurements() -> None:
     measured = read("both")
     rows = list(csv.DictReader(io.StringIO(report.to_csv(measured))))

@@ -86,6 +86,7 @@ class FakeCloud:
         polls_until_running: how often a new instance shows Pending and Starting before it runs.
         first_zones: the zones that `stock` shows for every type, unless `in_stock` has it.
         in_stock: instance type -> the zones that `stock` shows for it.
+        cpu: the processor of every type, one vCPU a core.
     """
 
     region = "cn-hangzhou"
@@ -107,6 +108,7 @@ class FakeCloud:
         self.region_zones = ["cn-hangzhou-i", "cn-hangzhou-j", "cn-hangzhou-k"]
         self.first_zones = ["cn-hangzhou-j"]
         self.in_stock: dict[str, list[str]] = {}
+        self.cpu = "AMD EPYC 9T95"
         self.command_results: Callable[[str], CommandResult] = lambda instance_id: CommandResult(
             instance_id, "Success", 0, f"{HOST_KEY} root@{instance_id}\n"
         )
@@ -244,7 +246,7 @@ class FakeCloud:
 
     @_call
     def type_offers(self, instance_types: Sequence[str]) -> list[TypeOffer]:
-        return []
+        return [TypeOffer(name, 8, 32.0, self.cpu, "x86_64", 1) for name in instance_types]
 
     @_call
     def price(self, request: InstanceRequest) -> Price:

@@ -54,6 +54,7 @@ def facts_output(
     return "\n".join(
         [
             f"hostname={hostname}",
+            "kernel=6.1.0-1",
             f"home={home}",
             f"user={user}",
             *(f"program={name}" for name in programs),

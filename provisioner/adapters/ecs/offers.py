@@ -70,6 +70,7 @@ class Offers(Part):
                 architecture=ARCHITECTURES.get(
                     str(item.get("CpuArchitecture")), str(item.get("CpuArchitecture") or "")
                 ),
+                threads_per_core=int(dig(item, "CpuOptions.ThreadsPerCore", 0) or 0),
             )
             for item in items
             if item.get("InstanceTypeId") in instance_types

@@ -789,6 +789,7 @@ def test_types_are_asked_for_ten_at_a_time_and_all_pages_are_read() -> None:
                 "MemorySize": 192.0,
                 "CpuArchitecture": "X86",
                 "PhysicalProcessorModel": "Intel Xeon",
+                **({"CpuOptions": {"ThreadsPerCore": 2}} if name == "ecs.x.0" else {}),
             }
             for name in parameters["InstanceTypes"]
             if name != "ecs.x.3"
@@ -798,7 +799,8 @@ def test_types_are_asked_for_ten_at_a_time_and_all_pages_are_read() -> None:
 
     found = Bench(Script(DescribeInstanceTypes=describe)).cloud.type_offers(names)
     assert {offer.instance_type for offer in found} == set(names) - {"ecs.x.3"}
-    assert found[0] == TypeOffer("ecs.x.0", 96, 192.0, "Intel Xeon", "x86_64")
+    assert found[0] == TypeOffer("ecs.x.0", 96, 192.0, "Intel Xeon", "x86_64", threads_per_core=2)
+    assert found[1].threads_per_core == 0, "not told"
 
 
 def test_the_newest_image_is_taken() -> None:
