@@ -5,7 +5,7 @@ a plan expects of hosts that do not exist yet; stock, price and the newest image
 CPU topology of the running host.
 """
 
-from provisioner.catalog.distributions import HostPrograms, host_programs
+from provisioner.catalog.distributions import DockerRecipe, HostPrograms, docker_recipe, host_programs
 from provisioner.catalog.flags import bf16_flags, bf16_of, isa_of
 from provisioner.catalog.images import ContainerImage, ImageFamily, container_image, image_families, image_family
 from provisioner.catalog.instance_types import (
@@ -23,6 +23,7 @@ from provisioner.catalog.processors import Processor, processor
 
 __all__ = [
     "ContainerImage",
+    "DockerRecipe",
     "HostPrograms",
     "ImageFamily",
     "InstanceType",
@@ -35,6 +36,7 @@ __all__ = [
     "check_name",
     "container_image",
     "described",
+    "docker_recipe",
     "host_programs",
     "image_families",
     "image_family",

@@ -1,4 +1,4 @@
-"""Linux distributions: how each gets the programs that the hosts need."""
+"""Linux distributions: how each gets Docker, and the programs of `runtime: host`."""
 
 from __future__ import annotations
 
@@ -20,22 +20,57 @@ class HostPrograms:
     cannot: str = ""
 
 
+@dataclass(frozen=True)
+class DockerRecipe:
+    """The `script` of templates/docker/ that installs Docker on `systems`, or on all that have a package `manager`.
+
+    `package` lists the values of docker.package that it serves, `title` says what it installs; `codename` is the
+    system's name in docker-ce's apt repository.
+    """
+
+    script: str
+    title: str
+    package: tuple[str, ...]
+    systems: tuple[str, ...] = ()
+    manager: str = ""
+    codename: str = ""
+
+
 def host_programs(distribution: str, version: str) -> HostPrograms | None:
     """What `runtime: host` installs, by ID and VERSION_ID of /etc/os-release; None for a system that is not known."""
+    return next((programs for system, programs in _host_programs().items() if _is(system, distribution, version)), None)
+
+
+def docker_recipe(distribution: str, version: str, manager: str, package: str) -> DockerRecipe | None:
+    """How a system gets Docker: ID and VERSION_ID of /etc/os-release, its package manager; None when not known."""
     return next(
         (
-            programs
-            for (name, release), programs in _host_programs().items()
-            if name == distribution and (version == release or version.startswith(f"{release}."))
+            recipe
+            for recipe in _docker_recipes()
+            if package in recipe.package
+            and (
+                (recipe.manager and recipe.manager == manager)
+                or any(_is(system, distribution, version) for system in recipe.systems)
+            )
         ),
         None,
     )
 
 
+def _is(system: str, distribution: str, version: str) -> bool:
+    name, release = system.split()
+    return name == distribution and (version == release or version.startswith(f"{release}."))
+
+
 @cache
-def _host_programs() -> Mapping[tuple[str, str], HostPrograms]:
+def _host_programs() -> Mapping[str, HostPrograms]:
     return {
-        (name, release): HostPrograms(**fields_of(HostPrograms, facts))
+        system: HostPrograms(**fields_of(HostPrograms, facts))
         for facts in read("programs.yaml")
-        for name, release in map(str.split, facts["systems"])
+        for system in facts["systems"]
     }
+
+
+@cache
+def _docker_recipes() -> list[DockerRecipe]:
+    return [DockerRecipe(**fields_of(DockerRecipe, facts)) for facts in read("docker.yaml")]

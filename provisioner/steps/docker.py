@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from provisioner import catalog
 from provisioner.deployment import Deployment
 from provisioner.errors import HostError
 from provisioner.hosts.facts import HostFacts
@@ -15,46 +14,6 @@ SCRIPT = "provisioner/install-docker.sh"
 """Below the login's home folder."""
 
 INSTALL_TIMEOUT_S = 1800.0
-
-# docker-ce's repository goes by code name where apt is the package manager.
-_CODE_NAMES = {
-    ("ubuntu", "20.04"): "focal",
-    ("ubuntu", "22.04"): "jammy",
-    ("ubuntu", "24.04"): "noble",
-    ("debian", "12"): "bookworm",
-    ("debian", "13"): "trixie",
-}
-# What is plain `dnf install docker-ce` by (distribution, release).
-_DNF = {(name, release) for name in ("centos", "rocky", "almalinux") for release in ("8", "9")} | {("anolis", "8")}
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Which of templates/docker/ installs Docker on a host, and what that is called."""
-
-    template: str
-    title: str
-    codename: str = ""
-
-
-def recipe(facts: HostFacts, package: str) -> Recipe | None:
-    """How a host gets Docker; None when we do not know."""
-    distribution, release = facts.distribution, facts.distribution_version.partition(".")[0]
-    if facts.package_manager == "apt":
-        if package != "docker-ce":
-            return Recipe("install-apt.sh", "docker.io of the distribution")
-        codename = _CODE_NAMES.get((distribution, facts.distribution_version))
-        return Recipe("install-apt-ce.sh", "docker-ce", codename) if codename else None
-    if package == "docker-io":
-        paper = Recipe("install-paper.sh", "yum install docker-io -y; systemctl start docker")
-        return paper if (distribution, release) == ("centos", "7") else None
-    if (distribution, release) in _DNF:
-        return Recipe("install-dnf.sh", "docker-ce")
-    if (distribution, release) in (("alinux", "2"), ("alinux", "3"), ("centos", "7")):
-        return Recipe(f"install-{distribution}-{release}.sh", "docker-ce")
-    if (distribution, release) == ("alinux", "4") and package == "auto":
-        return Recipe("install-alinux-4.sh", "moby of the distribution")
-    return None
 
 
 class DockerStep:
@@ -75,7 +34,7 @@ class DockerStep:
         facts = self.deployment.facts_or_expected(self._host)
         if not facts.distribution:
             return Description("Install and start Docker, unless it runs already")
-        chosen = recipe(facts, self.deployment.spec.docker.package)
+        chosen = self._recipe(facts)
         if chosen is None:
             return Description("Use the Docker engine that is there", warnings=(self._unknown(facts).message,))
         warnings: tuple[str, ...] = ()
@@ -99,7 +58,7 @@ class DockerStep:
     def apply(self) -> None:
         """Upload the script and run it, as root."""
         facts = self.deployment.facts(self._host)
-        chosen = recipe(facts, self.deployment.spec.docker.package)
+        chosen = self._recipe(facts)
         if chosen is None:
             raise self._unknown(facts)
         connection = self.deployment.connection(self._host)
@@ -121,9 +80,13 @@ class DockerStep:
         if line.startswith("==> "):
             self.deployment.progress(f"{self._host}: {line[4:]}")
 
-    def _script(self, chosen: Recipe, facts: HostFacts) -> str:
+    def _recipe(self, facts: HostFacts) -> catalog.DockerRecipe | None:
+        package = self.deployment.spec.docker.package
+        return catalog.docker_recipe(facts.distribution, facts.distribution_version, facts.package_manager, package)
+
+    def _script(self, chosen: catalog.DockerRecipe, facts: HostFacts) -> str:
         return render(
-            f"docker/{chosen.template}",
+            f"docker/{chosen.script}",
             title=chosen.title,
             mirror=self.deployment.spec.docker.repository_mirror.rstrip("/"),
             distribution=facts.distribution,

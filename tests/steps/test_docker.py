@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 import yaml
 
+from provisioner import catalog
 from provisioner.deployment import Deployment, Outside
 from provisioner.errors import CommandError, HostError
-from provisioner.hosts.facts import FACTS_SCRIPT, HostFacts
+from provisioner.hosts.facts import FACTS_SCRIPT
 from provisioner.inventory.spec import DockerSpec, HostSpec, ImageSpec, Spec
 from provisioner.ports import Completed
 from provisioner.render import render
 from provisioner.step import ABSENT, Presence
-from provisioner.steps.docker import DockerStep, recipe
+from provisioner.steps.docker import DockerStep
 
 DATA = Path(__file__).parents[1] / "data" / "docker"
 MACHINES = yaml.safe_load((DATA / "machines.yaml").read_text())
@@ -341,10 +342,9 @@ def test_where_we_do_not_know_how_we_say_so(
 
 def test_any_other_system_with_apt_gets_its_own_package() -> None:
     """docker.io is in all of Debian's children; docker-ce's repository is for named releases."""
-    facts = HostFacts("h", "/root", "root", "linuxmint", "22", "apt", "", frozenset(), (), 1, 1)
-    chosen = recipe(facts, "auto")
+    chosen = catalog.docker_recipe("linuxmint", "22", "apt", "auto")
     assert chosen is not None
-    assert chosen.template == "install-apt.sh"
+    assert chosen.script == "install-apt.sh"
 
 
 def test_what_it_installs_dies_with_instances_and_stays_on_other_peoples_hosts(tmp_path: Path) -> None:
