@@ -1,6 +1,6 @@
 """BERT (Devlin et al. 2018) with the head for spans: where in the text an answer begins and ends.
 
-The precision scheme is that of ``model``: variables in float32, handed out cast; activations in the compute type;
+The precision scheme is that of ``resnet``: variables in float32, handed out cast; activations in the compute type;
 softmax and layer normalisation take their statistics in float32; the logits go back to float32 for the loss. Queries,
 keys and values are one matrix product. There is no pooler (spans do not use it), and no dropout, in either type.
 """
@@ -10,13 +10,9 @@ import collections
 import tensorflow.compat.v1 as tf
 
 from workload import kernels
-from workload.model import custom_dtype_getter
+from workload.variables import custom_dtype_getter
 
 Shape = collections.namedtuple("Shape", "layers hidden heads vocabulary")
-MODELS = {
-    "bert-tiny": Shape(2, 128, 2, 30522),  # for trials and tests
-    "bert-base": Shape(12, 768, 12, 30522),
-}
 SCOPE = "bert"
 LONGEST = 512  # tokens that have a position
 _SEGMENTS = 2
@@ -28,7 +24,7 @@ def bert(inputs, shape, layers):
 
     Args:
         inputs: int32 ``(ids, segments, mask)``, each [N, length]; the mask is 0 where there is padding.
-        shape: a value of ``MODELS``.
+        shape: the network's ``Shape``.
         layers: ``Variables`` or ``Constants``.
     """
     ids, segments, mask = inputs

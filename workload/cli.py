@@ -6,24 +6,29 @@ import os
 import sys
 import traceback
 
-from workload import host, report
-from workload.config import TEXT_MODELS, Config
+from workload import hardware, report
+from workload.config import Config
 from workload.errors import UsageError, WorkloadError
+from workload.models import MODELS, OPTIMIZERS
 
 ENGINES = ("local", "spark", "tfpark")
-MODELS = ("resnet50", "resnet14", "resnet101", "resnet152") + TEXT_MODELS
-OPTIMIZERS = ("momentum", "lars", "adamw")
 
 
 class _Parser(argparse.ArgumentParser):
+    help_stream = None
+
     def error(self, message):
         raise UsageError(message)
 
+    def print_help(self, file=None):
+        super(_Parser, self).print_help(file or self.help_stream)
 
-def parser():
-    """The command line; every option is a field of ``Config``."""
+
+def parser(help_stream=None):
+    """The command line; every option is a field of ``Config``. Help is printed to that stream, else to stdout."""
     default = Config()
     made = _Parser(prog="workload", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.help_stream = help_stream
 
     def add(name, text, **options):
         value = getattr(default, name.strip("-").replace("-", "_"))
@@ -31,9 +36,9 @@ def parser():
         made.add_argument(name, default=value, help=shown, **options)
 
     add("--engine", "where the workers run: this process, Spark's barrier tasks, Analytics Zoo", choices=ENGINES)
-    add("--model", "network", choices=MODELS)
+    add("--model", "network", choices=tuple(MODELS))
     add("--mode", "train or infer", choices=("train", "infer"))
-    add("--dtype", "type of the activations; variables stay float32", choices=("float32", "bfloat16"))
+    add("--dtype", "dtype of the activations; variables stay float32", choices=("float32", "bfloat16"))
     add("--data", "synthetic, or a folder: ImageNet TFRecords or {train,validation}/CLASS/*.jpg; SQuAD's JSON")
     add("--batch-size", "images per worker and step", type=_positive)
     add("--steps", "steps in all, warm-up included (default: 20)", type=_positive)
@@ -50,8 +55,8 @@ def parser():
     add("--weight-decay", "decay of the kernels (default: L2 of 1e-4; BERT 0.01, decoupled)", type=float)
     add("--label-smoothing", "share of each label given to all classes (default: 0.1; BERT knows none)", type=float)
     add("--seed", "seed of initial values, synthetic data and shuffling", type=int)
-    add("--augment", "random crops and mirroring, or whole pictures", choices=("imagenet", "none"))
-    add("--corrupt-limit", "pictures per worker that may fail to decode", type=int)
+    add("--augment", "random crops and mirroring, or whole images", choices=("imagenet", "none"))
+    add("--corrupt-limit", "images per worker that may fail to decode", type=int)
     add("--evaluate", "measure top-1 and top-5 on the validation split after each epoch", action="store_true")
     add("--model-dir", "folder for checkpoints and TensorBoard events, on worker 0's host")
     add("--resume", "go on from the checkpoint in --model-dir", action="store_true")
@@ -62,19 +67,16 @@ def parser():
     return made
 
 
-def configured(arguments):
-    """The Config of an argument list.
+def configured(arguments, help_stream=None):
+    """The Config of an argument list; asked for help, print it to ``help_stream`` and exit.
 
     Raises:
         UsageError: they contradict each other.
     """
-    config = Config(**vars(parser().parse_args(arguments)))
+    config = Config(**vars(parser(help_stream).parse_args(arguments)))
     if config.resume and not config.model_dir:
         raise UsageError("--resume needs --model-dir, the folder with the checkpoint")
-    if config.model in TEXT_MODELS:
-        _check_text(config)
-    elif config.optimizer == "adamw":
-        raise UsageError("--optimizer adamw is BERT's; --model %s takes momentum or lars" % config.model)
+    _check_model(config)
     if config.steps and config.epochs:
         raise UsageError("--steps and --epochs exclude each other")
     if config.data == "synthetic" and config.epochs:
@@ -84,15 +86,21 @@ def configured(arguments):
     return config
 
 
-def _check_text(config):
-    if config.engine == "tfpark":
-        raise UsageError("--engine tfpark trains ResNet only; --model %s needs local or spark" % config.model)
-    if config.optimizer not in (None, "adamw"):
-        raise UsageError("--model %s is trained with adamw, not %s" % (config.model, config.optimizer))
-    if config.label_smoothing:
-        raise UsageError("--label-smoothing is ResNet's; --model %s is trained without" % config.model)
-    if not 16 <= config.sequence_length <= 512:
-        raise UsageError("--sequence-length %d is not from 16 to 512" % config.sequence_length)
+def _check_model(config):
+    """What the model cannot do (``models.json``)."""
+    model = MODELS[config.model]
+    if config.engine not in model.engines:
+        engines = " or ".join(model.engines)
+        raise UsageError("--engine %s does not run %s; say --engine %s" % (config.engine, model.name, engines))
+    if config.optimizer not in (None,) + model.optimizers:
+        optimizers = " or ".join(model.optimizers)
+        raise UsageError("--model %s is trained with %s, not %s" % (model.name, optimizers, config.optimizer))
+    if config.label_smoothing and model.label_smoothing is None:
+        raise UsageError("--model %s is trained without --label-smoothing" % model.name)
+    if model.sequence_length:
+        least, most = model.sequence_length
+        if not least <= config.sequence_length <= most:
+            raise UsageError("--sequence-length %d is not from %d to %d" % (config.sequence_length, least, most))
 
 
 def main(arguments=None):
@@ -100,7 +108,7 @@ def main(arguments=None):
     with report.claimed_stdout() as stream:
         reporter = report.Reporter(stream)
         try:
-            config = configured(sys.argv[1:] if arguments is None else arguments)
+            config = configured(sys.argv[1:] if arguments is None else arguments, stream)
             os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
             importlib.import_module("workload.engines." + config.engine).run(config, reporter)
             return 0
@@ -126,5 +134,5 @@ def _positive(text):
 def reexec_with_tunables():
     """Start this very command again with glibc's huge pages on, once; the setting is read only at program start."""
     if "GLIBC_TUNABLES" not in os.environ:
-        environment = dict(os.environ, GLIBC_TUNABLES=host.GLIBC_TUNABLES)
+        environment = dict(os.environ, GLIBC_TUNABLES=hardware.GLIBC_TUNABLES)
         os.execve(sys.executable, [sys.executable, "-m", "workload"] + sys.argv[1:], environment)  # noqa: S606 - no shell wanted

@@ -15,7 +15,7 @@ from concurrent import futures
 import numpy as np
 
 from workload import transport
-from workload.channel import WorkerLost
+from workload.heartbeats import WorkerLost
 
 _BLOCK = 1 << 17  # float32 values added at a time: 512 KiB stays in the level 2 cache
 _ALIGN = 16  # float32 values: 64 bytes, so that TensorFlow takes results over without a copy

@@ -3,8 +3,7 @@
 from typing import NamedTuple, Optional
 
 from workload.errors import UsageError
-
-TEXT_MODELS = ("bert-base", "bert-tiny")
+from workload.models import MODELS
 
 
 class Config(NamedTuple):
@@ -54,11 +53,11 @@ class Config(NamedTuple):
         warmup = min(5, steps - 1) if self.warmup_steps is None else self.warmup_steps
         if not 0 <= warmup < steps:
             raise UsageError("--warmup-steps %d leaves none of the %d steps to time" % (warmup, steps))
-        text = self.model in TEXT_MODELS
+        model = MODELS[self.model]
         usual = dict(
-            optimizer="adamw" if text else "momentum",
-            weight_decay=0.01 if text else 1e-4,
-            label_smoothing=0.0 if text else 0.1,
+            optimizer=model.optimizers[0],
+            weight_decay=model.weight_decay,
+            label_smoothing=model.label_smoothing or 0.0,
         )
         missing = {name: value for name, value in usual.items() if getattr(self, name) is None}
         return self._replace(steps=steps, warmup_steps=warmup, **missing)
@@ -70,10 +69,12 @@ class Config(NamedTuple):
 
     @property
     def base_learning_rate(self):
-        """The rate asked for, else 0.1 for each 256 images of the global batch (Goyal et al. 2017); BERT's is 5e-5."""
+        """The rate asked for, else the model's usual one: ResNet's grows with the global batch (Goyal et al. 2017)."""
         if self.learning_rate is not None:
             return self.learning_rate
-        return 5e-5 if self.model in TEXT_MODELS else 0.1 * self.global_batch_size / 256
+        model = MODELS[self.model]
+        scale = self.global_batch_size / model.learning_rate_batch if model.learning_rate_batch else 1.0
+        return model.learning_rate * scale
 
     def described(self):
         """The fields that name a run in the ``start`` and ``summary`` lines."""

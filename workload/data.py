@@ -15,7 +15,7 @@ from concurrent import futures
 
 import tensorflow.compat.v1 as tf
 
-from workload import images, sources
+from workload import datasets, images
 from workload.config import Config
 from workload.errors import UsageError, WorkloadError
 
@@ -33,8 +33,8 @@ def batch(config, rank, training):
     """
     if config.data == SYNTHETIC:
         return _synthetic(config, rank)
-    dataset = sources.opened(config.data).share(
-        sources.SPLITS[0 if training else 1], rank, config.workers, config.seed, training
+    dataset = datasets.opened(config.data).share(
+        datasets.SPLITS[0 if training else 1], rank, config.workers, config.seed, training
     )
     dataset = decoded(config, dataset, training)
     dataset = dataset.batch(config.batch_size, drop_remainder=training).prefetch(2)
@@ -113,7 +113,7 @@ def steps_per_epoch(config):
     """Steps in which all workers together see every picture once, rounded down but at least one; None if synthetic."""
     if config.data == SYNTHETIC:
         return None
-    return max(1, sources.opened(config.data).count("train") // config.global_batch_size)
+    return max(1, datasets.opened(config.data).count("train") // config.global_batch_size)
 
 
 def check_labels(config):
@@ -124,7 +124,7 @@ def check_labels(config):
     """
     if config.data == SYNTHETIC:
         return
-    source = sources.opened(config.data)
+    source = datasets.opened(config.data)
     if source.kind == "folder" and len(source.classes()) > config.classes:
         raise UsageError("%s has %d classes; add --classes %d" % ((config.data,) + (len(source.classes()),) * 2))
 
@@ -136,9 +136,9 @@ def check(path, limit=None):
         ``{"path", "kind", "splits": {split: {"images", "labels": [lowest, highest], "corrupt", "examples"}}}``;
         labels count from 0, ``examples`` are the first five that cannot be decoded, each with the reason.
     """
-    source = sources.opened(path)
+    source = datasets.opened(path)
     found = {}
-    for split in sources.SPLITS:
+    for split in datasets.SPLITS:
         try:
             source.count(split)
         except UsageError as error:

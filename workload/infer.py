@@ -8,14 +8,15 @@ import time
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from workload import data, model, session, tasks
+from workload import data, session, tasks
 from workload.errors import UsageError
+from workload.variables import parameter_count
 
 _LATENCY_RUNS = 50
 
 
 def run(config, emit, rank=0):
-    """Time ``config.steps`` batches, then batches of one; arguments and result are ``session.run``'s.
+    """Time ``config.steps`` batches, then batches of one; arguments and result are ``worker.run``'s.
 
     The weights are those of the newest checkpoint in ``config.model_dir``, else freshly initialised ones, which cost
     the same time.
@@ -97,7 +98,7 @@ def _weights(config):
             tf.train.Saver().restore(running, checkpoint)
         else:
             running.run(tf.global_variables_initializer())
-        return values(task, running), model.parameter_count()
+        return values(task, running), parameter_count()
 
 
 def _throughput(config, infer, emit):

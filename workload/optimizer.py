@@ -2,7 +2,7 @@
 
 import tensorflow.compat.v1 as tf
 
-from workload.model import is_decayed
+from workload.variables import is_decayed
 
 WARMUP = 5.0 / 90  # share of the run with a rising learning rate
 DECAYS = (30.0 / 90, 60.0 / 90, 80.0 / 90)  # where the learning rate is divided by ten

@@ -5,12 +5,12 @@ import time
 
 import tensorflow.compat.v1 as tf
 
-from workload import checkpoint, data, graph, infer, model, session, tasks
+from workload import checkpoint, data, graph, infer, session, tasks, variables
 from workload.errors import WorkloadError
 
 
 def run(config, emit, rank=0, ring=None):
-    """Train as told and return this worker's part of the summary; arguments and result are ``session.run``'s.
+    """Train as told and return this worker's part of the summary; arguments and result are ``worker.run``'s.
 
     Raises:
         WorkloadError: the loss is not finite, the data cannot be read, or a worker was lost.
@@ -23,7 +23,7 @@ def run(config, emit, rank=0, ring=None):
     with tf.Graph().as_default() as built:
         tf.set_random_seed(config.seed)
         loop = _Loop(config, emit, rank, ring, per_epoch)
-        emit("start", **session.start_fields(config, model.parameter_count()))
+        emit("start", **session.start_fields(config, variables.parameter_count()))
         try:
             with tf.Session(graph=built, config=session.settings(config)) as running:
                 loop.start(running, resumed)

@@ -1,6 +1,6 @@
 """TCP connections between the processes of one run: both ends prove that they know the run's secret.
 
-Used by the gradient ring (raw bytes) and by the channel to the driver (JSON lines). The secret itself never travels:
+Used by the gradient ring (raw bytes) and by the heartbeats to the driver (JSON lines). The secret itself never travels:
 each side answers the other's random challenge with an HMAC.
 """
 

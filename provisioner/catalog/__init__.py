@@ -19,6 +19,7 @@ from provisioner.catalog.instance_types import (
     suggestion,
 )
 from provisioner.catalog.mirrors import RegionMirrors, region_mirrors
+from provisioner.catalog.models import Model, models
 from provisioner.catalog.processors import Processor, processor
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "HostPrograms",
     "ImageFamily",
     "InstanceType",
+    "Model",
     "Processor",
     "RegionMirrors",
     "bf16_flags",
@@ -42,6 +44,7 @@ __all__ = [
     "image_family",
     "isa_of",
     "lookup",
+    "models",
     "nearest_bf16",
     "processor",
     "region_mirrors",

@@ -203,11 +203,13 @@ def _workload_contradictions(spec: Spec) -> Iterator[tuple[Place, str]]:
         yield ("workload", "engine"), "tfpark needs Analytics Zoo's own image: runtime: docker"
     if work.engine == "tfpark" and work.mode != "train":
         yield ("workload", "mode"), "tfpark trains only; inference needs engine: spark or local"
-    if work.model.startswith("bert") and work.engine == "tfpark":
-        yield ("workload", "model"), f"tfpark trains ResNet only; {work.model} needs engine: spark or local"
-    if work.optimizer and (work.optimizer == "adamw") != work.model.startswith("bert"):
+    model = catalog.models()[work.model]
+    if work.engine not in model.engines:
+        engines = " or ".join(model.engines)
+        yield ("workload", "model"), f"{work.engine} does not run {work.model}, which needs engine: {engines}"
+    if work.optimizer and work.optimizer not in model.optimizers:
         yield ("workload", "optimizer"), f"{work.model} is not trained with {work.optimizer}"
-    if work.label_smoothing and work.model.startswith("bert"):
+    if work.label_smoothing and not model.label_smoothing:
         yield ("workload", "label_smoothing"), f"{work.model} is trained without"
     if work.source and work.engine != "tfpark":
         yield ("workload", "source"), "the paper's sample runs on Analytics Zoo: engine: tfpark"

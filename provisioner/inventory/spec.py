@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from provisioner import catalog
+
 Dtype = Literal["float32", "bfloat16"]
-Model = Literal["resnet50", "resnet101", "resnet152", "resnet14", "bert-base", "bert-tiny"]
 Provider = Literal["alibaba", "simulator", "static", "local"]
 
 
@@ -20,7 +21,14 @@ def _cidr(text: str) -> str:
     return str(ip_network(text))
 
 
+def _model(name: str) -> str:
+    if name not in catalog.models():
+        raise ValueError(f"{name!r} is not one of {', '.join(catalog.models())}")
+    return name
+
+
 Cidr = Annotated[str, AfterValidator(_cidr)]
+Model = Annotated[str, AfterValidator(_model)]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s'\"\\]+$")]
 AbsolutePath = Annotated[str, Field(pattern=r"^/[^:\x00]*$")]
 EcsId = Annotated[str, Field(pattern=r"^[a-z]+-[a-zA-Z0-9_-]+$")]

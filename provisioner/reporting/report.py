@@ -24,15 +24,6 @@ from provisioner.reporting.scaling import Point, Setting, scaling
 EVENTS = frozenset({"start", "interval", "evaluation", "summary", "error"})
 PERCENTILES = ("p50", "p90", "p99")
 _LABELS = {"float32": "FP32", "bfloat16": "Bfloat16"}
-_MODELS = {
-    "resnet50": "ResNet-50",
-    "resnet101": "ResNet-101",
-    "resnet152": "ResNet-152",
-    "resnet14": "ResNet-14",
-    "bert-base": "BERT-base",
-    "bert-tiny": "BERT-tiny",
-}
-_UNITS = {"bert": "sequences/second"}
 _MODES = {"train": "training", "infer": "inference"}
 _RESULT_KEYS = (
     "model", "mode", "dtype", "engine", "workers", "batch_size", "images_per_second", "steps", "final_loss"
@@ -240,12 +231,14 @@ def heading(model: str, mode: str) -> str:
 
 def name_of(model: str) -> str:
     """A model as people write it."""
-    return _MODELS.get(model, model)
+    known = catalog.models().get(model)
+    return known.title if known else model
 
 
 def unit(model: str) -> str:
     """What `images_per_second` counts with that model."""
-    return _UNITS.get(model.partition("-")[0], "images/second")
+    known = catalog.models().get(model)
+    return f"{known.unit if known else 'images'}/second"
 
 
 def _speed(leg: Measurement | None) -> str:

@@ -180,9 +180,9 @@ def measured_again(site: Site) -> None:
 
 def test_training_to_accuracy_leaves_its_curve_a_model_and_what_tensorboard_reads(site: Site) -> None:
     """Two epochs over real pictures on two workers; the best checkpoint and the SavedModel stay on the host."""
-    pictures = pytest.importorskip("tests.workload.pictures")
+    image_files = pytest.importorskip("tests.workload.image_files")
     pytest.importorskip("sklearn")
-    pictures.write_digits(site.folder / "digits")
+    image_files.write_digits(site.folder / "digits")
     path = inventory(site, dtypes="bfloat16")
     path.write_text(
         path.read_text().partition("workload:")[0]

@@ -497,7 +497,7 @@ def test_the_archive_runs_from_where_it_is(tmp_path: Path) -> None:
             timeout=60,
             check=True,
         )
-        assert "--dtype" in done.stderr  # stdout is for JSON lines
+        assert "--dtype" in done.stdout
 
 
 def test_without_spark_down_removes_the_folder_too(tmp_path: Path) -> None:

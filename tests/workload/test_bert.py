@@ -7,11 +7,16 @@ import pytest
 
 tf = pytest.importorskip("tensorflow", reason="tensorflow is not installed").compat.v1
 
-from workload import bert, graph, kernels, model, optimizer, tasks  # noqa: E402
+from workload import bert, graph, kernels, optimizer, tasks, variables  # noqa: E402
 from workload.config import Config  # noqa: E402
+from workload.models import MODELS  # noqa: E402
 
 CONFIG = Config(model="bert-tiny", batch_size=3, workers=1, sequence_length=16, steps=40).settled(None)
 TINY = ["--model", "bert-tiny", "--sequence-length", "16", "--batch-size", "4"]
+
+
+def shape_of(name):
+    return bert.Shape(**MODELS[name].network)
 
 
 def inputs(batch=2, length=16, valid=16):
@@ -25,15 +30,15 @@ def inputs(batch=2, length=16, valid=16):
 def test_it_has_the_published_size(name, parameters):
     """BERT-base without its pooler (109 482 240 - 590 592), and with the head for spans (1 538)."""
     with tf.Graph().as_default():
-        logits = bert.bert(inputs(), bert.MODELS[name], bert.Variables(tf.float32))
-        assert model.parameter_count() == parameters
+        logits = bert.bert(inputs(), shape_of(name), bert.Variables(tf.float32))
+        assert variables.parameter_count() == parameters
     assert logits.shape.as_list() == [2, 16, 2]
 
 
 @pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16])
 def test_variables_and_logits_are_float32_and_products_as_asked(dtype):
     with tf.Graph().as_default() as built:
-        logits = bert.bert(inputs(), bert.MODELS["bert-tiny"], bert.Variables(dtype))
+        logits = bert.bert(inputs(), shape_of("bert-tiny"), bert.Variables(dtype))
         assert {variable.dtype.base_dtype for variable in tf.global_variables()} == {tf.float32}
     assert logits.dtype == tf.float32
     products = [operation for operation in built.get_operations() if "MatMul" in operation.type]
@@ -43,8 +48,8 @@ def test_variables_and_logits_are_float32_and_products_as_asked(dtype):
 
 def test_weight_decay_is_for_kernels_only():
     with tf.Graph().as_default():
-        bert.bert(inputs(), bert.MODELS["bert-tiny"], bert.Variables(tf.float32))
-        kinds = {one.op.name.rsplit("/", 1)[1] for one in tf.trainable_variables() if model.is_decayed(one)}
+        bert.bert(inputs(), shape_of("bert-tiny"), bert.Variables(tf.float32))
+        kinds = {one.op.name.rsplit("/", 1)[1] for one in tf.trainable_variables() if variables.is_decayed(one)}
     assert kinds == {"kernel"}
 
 
@@ -53,9 +58,9 @@ def test_padding_changes_nothing():
     with tf.Graph().as_default(), tf.Session() as session:
         ids, segments, mask = inputs(valid=6)
         layers = bert.Variables(tf.float32)
-        one = bert.bert((ids, segments, mask), bert.MODELS["bert-tiny"], layers)
+        one = bert.bert((ids, segments, mask), shape_of("bert-tiny"), layers)
         layers = bert.Variables(tf.float32, reuse=True)
-        other = bert.bert((ids * mask, segments, mask), bert.MODELS["bert-tiny"], layers)
+        other = bert.bert((ids * mask, segments, mask), shape_of("bert-tiny"), layers)
         session.run(tf.global_variables_initializer())
         one, other = session.run([one[:, :6], other[:, :6]])
     np.testing.assert_allclose(one, other, atol=1e-5)
@@ -63,7 +68,7 @@ def test_padding_changes_nothing():
 
 def test_bfloat16_is_within_its_rounding_of_float32_with_variables_and_with_constants():
     with tf.Graph().as_default(), tf.Session() as session:
-        shape = bert.MODELS["bert-tiny"]
+        shape = shape_of("bert-tiny")
         wide = bert.bert(inputs(), shape, bert.Variables(tf.float32))
         narrow = bert.bert(inputs(), shape, bert.Variables(tf.bfloat16, reuse=True))
         session.run(tf.global_variables_initializer())

@@ -70,6 +70,12 @@ def test_every_way_to_start_it_finds_the_package(tmp_path, form):
     assert "--resume needs --model-dir" in json.loads(run.stdout)["message"]
 
 
+def test_help_goes_to_standard_output():
+    done = subprocess.run([sys.executable, "-m", "workload", "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--sequence-length" in done.stdout
+
+
 def test_it_never_imports_the_provisioner():
     for path in package_files():
         assert "provisioner" not in path.read_text(), path

@@ -26,10 +26,14 @@ class Context:
 
 
 def test_the_package_is_shipped_whatever_the_dates_of_its_files(tmp_path, monkeypatch):
-    """In an image that was built from memory they are of 1970."""
+    """In an image that was built from memory they are of 1970; its data files go with it."""
     engines = tmp_path / "workload/engines"
     engines.mkdir(parents=True)
-    for path, text in ((engines.parent / "__init__.py", ""), (engines / "tag.py", "SAID = 'here'\n")):
+    for path, text in (
+        (engines.parent / "__init__.py", ""),
+        (engines / "tag.py", "import pkgutil\nSAID = pkgutil.get_data('workload', 'tag.json').decode()\n"),
+        (engines.parent / "tag.json", "here"),
+    ):
         path.write_text(text)
         os.utime(path, (0, 0))
     (engines / "__init__.py").touch()

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from workload import transport
-from workload.channel import WorkerLost
 from workload.collective import GradientReducer, Ring
+from workload.heartbeats import WorkerLost
 
 SECRET = b"s"
 

@@ -10,7 +10,7 @@ pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 pytest.importorskip("pyspark", reason="pyspark is not installed")
 pytest.importorskip("tensorflow", reason="tensorflow is not installed")
 
-from tests.workload import pictures
+from tests.workload import image_files
 from tests.workload.support import ROOT, Run
 
 OPTIONS = (
@@ -21,7 +21,7 @@ OPTIONS = (
 
 def test_bfloat16_is_as_accurate_as_float32_on_two_workers(cluster, tmp_path):
     """Same seed, 599 digits never trained on: both above 95 % and within one point."""
-    pictures.write_digits(tmp_path)
+    image_files.write_digits(tmp_path)
     top_1 = {}
     for dtype in ("float32", "bfloat16"):
         run = Run(

@@ -10,9 +10,9 @@ tensorflow = pytest.importorskip("tensorflow", reason="tensorflow is not install
 tf = tensorflow.compat.v1
 
 from tests.support.cli import provisioner  # noqa: E402
-from tests.workload import pictures  # noqa: E402
+from tests.workload import image_files  # noqa: E402
 from tests.workload.support import SMALL  # noqa: E402
-from workload import data, images, sources  # noqa: E402
+from workload import data, datasets, images  # noqa: E402
 from workload.config import Config  # noqa: E402
 from workload.errors import UsageError  # noqa: E402
 
@@ -20,10 +20,10 @@ from workload.errors import UsageError  # noqa: E402
 def made(folder, kind):
     """A data set of that kind with a training and a validation split; the number of training pictures."""
     if kind == "tfrecords":
-        pictures.write_records(folder, "validation", 1, 5)
-        return pictures.write_records(folder, "train", 4, 7)
-    pictures.write_folder(folder, "validation", 3, 2)
-    return pictures.write_folder(folder, "train", 3, 7)
+        image_files.write_records(folder, "validation", 1, 5)
+        return image_files.write_records(folder, "train", 4, 7)
+    image_files.write_folder(folder, "validation", 3, 2)
+    return image_files.write_folder(folder, "train", 3, 7)
 
 
 def elements(dataset, count=None):
@@ -43,7 +43,7 @@ def elements(dataset, count=None):
 def test_every_picture_comes_exactly_once_per_epoch_over_all_workers(tmp_path, kind, workers, training):
     """With fewer files than workers, too, and numbers that do not divide."""
     total = made(tmp_path, kind)
-    source = sources.opened(str(tmp_path))
+    source = datasets.opened(str(tmp_path))
 
     def share(rank, endless, count=None):
         return [encoded for encoded, _ in elements(lambda: source.share("train", rank, workers, 1, endless), count)]
@@ -59,7 +59,7 @@ def test_training_goes_on_without_end_in_another_order(tmp_path, kind):
     total = made(tmp_path, kind)
     found = [
         encoded
-        for encoded, _ in elements(lambda: sources.opened(str(tmp_path)).share("train", 0, 1, 1, True), 2 * total)
+        for encoded, _ in elements(lambda: datasets.opened(str(tmp_path)).share("train", 0, 1, 1, True), 2 * total)
     ]
     assert set(found[:total]) == set(found[total:])
     assert found[:total] != found[total:]
@@ -67,13 +67,13 @@ def test_training_goes_on_without_end_in_another_order(tmp_path, kind):
 
 def test_labels_start_at_zero(tmp_path):
     made(tmp_path, "tfrecords")
-    source = sources.opened(str(tmp_path))
+    source = datasets.opened(str(tmp_path))
     assert sorted(label for _, label in elements(lambda: source.share("train", 0, 1, 1, False))) == list(range(28))
 
 
 def test_a_folders_labels_are_the_sorted_classes_of_the_training_split(tmp_path):
     made(tmp_path, "folder")
-    source = sources.opened(str(tmp_path))
+    source = datasets.opened(str(tmp_path))
     assert source.classes() == ["c0", "c1", "c2"]
     found = {path.rsplit("/", 2)[1]: label for path, label in source.pictures("validation")}
     assert found == {"c0": 0, "c1": 1, "c2": 2}
@@ -83,7 +83,7 @@ def test_a_folders_labels_are_the_sorted_classes_of_the_training_split(tmp_path)
 
 
 def decoded(training, crop, size=16):
-    encoded = pictures.jpeg(1, size=64)
+    encoded = image_files.jpeg(1, size=64)
     with tf.Graph().as_default(), tf.Session() as session:
         image = images.decode(tf.constant(encoded), size, training, crop)
         return [session.run(image) for _ in range(2)]
@@ -191,7 +191,7 @@ def test_files_that_the_names_promise_must_be_there(tmp_path):
     made(tmp_path, "tfrecords")
     (tmp_path / "train-00002-of-00004").unlink()
     with pytest.raises(UsageError, match="3 files where the names promise 4"):
-        sources.opened(str(tmp_path)).count("train")
+        datasets.opened(str(tmp_path)).count("train")
 
 
 def test_a_file_cut_short_is_found(tmp_path):
@@ -199,12 +199,12 @@ def test_a_file_cut_short_is_found(tmp_path):
     path = tmp_path / "train-00001-of-00004"
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(UsageError, match="train-00001-of-00004 ends in the middle of a record"):
-        sources.opened(str(tmp_path)).count("train")
+        datasets.opened(str(tmp_path)).count("train")
 
 
 def test_an_empty_folder_is_no_data_set(tmp_path, capfd):
     with pytest.raises(UsageError, match="has neither train-00000-of-N files nor a folder train/"):
-        sources.opened(str(tmp_path)).count("train")
+        datasets.opened(str(tmp_path)).count("train")
     assert data.main(["check", str(tmp_path / "nothing")]) == 2
     assert "is no folder" in json.loads(capfd.readouterr().out)["message"]
 

@@ -8,9 +8,10 @@ import pytest
 tf = pytest.importorskip("tensorflow", reason="tensorflow is not installed").compat.v1
 
 from tests.workload.test_collective import rings  # noqa: E402
-from workload import graph, model, optimizer  # noqa: E402
+from workload import graph, optimizer, resnet  # noqa: E402
 from workload.config import Config  # noqa: E402
 from workload.data import Batch  # noqa: E402
+from workload.models import MODELS  # noqa: E402
 
 CONFIG = Config(model="resnet14", image_size=16, classes=10, batch_size=4, workers=2, steps=10, warmup_steps=0)
 
@@ -39,7 +40,9 @@ def frozen_gradients(pictures, labels):
     """``(gradients, loss)`` with batch normalisation on its stored statistics, so that images do not influence each
     other and a split batch can be compared with the whole one."""
     tf.set_random_seed(5)
-    logits = model.resnet(tf.constant(pictures), 10, tf.float32, model.Variables(training=False), "resnet14")
+    logits = resnet.resnet(
+        tf.constant(pictures), 10, tf.float32, resnet.Variables(training=False), **MODELS["resnet14"].network
+    )
     loss = optimizer.cross_entropy(logits, tf.constant(labels), 0.1)
     return optimizer.momentum(0.1).compute_gradients(loss), loss
 

@@ -23,12 +23,15 @@ def shipped(context):
 
 
 def _pack(path):
-    """Write the package as a zip; files in an image may be of 1970, for which the format has no date."""
+    """Write the package, its modules and data files, as a zip.
+
+    Files in an image may be of 1970, for which the format has no date.
+    """
     parent = os.path.dirname(_PACKAGE)
     with zipfile.ZipFile(path, "w") as archive:
         for folder, _, names in os.walk(_PACKAGE):
             for name in sorted(names):
-                if name.endswith(".py"):
+                if name.endswith((".py", ".json")):
                     source = os.path.join(folder, name)
                     with open(source, "rb") as content:
                         archive.writestr(zipfile.ZipInfo(os.path.relpath(source, parent)), content.read())

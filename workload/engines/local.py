@@ -1,6 +1,6 @@
 """One process, all its cores."""
 
-from workload import host, session
+from workload import hardware, worker
 from workload.errors import UsageError
 from workload.report import summary
 
@@ -15,5 +15,5 @@ def run(config, reporter):
     if config.workers not in (None, 1):
         raise UsageError("--engine local is one process; --workers %d needs --engine spark" % config.workers)
     config = config._replace(workers=1)
-    result = session.run(config, reporter.emit)
-    reporter.emit("summary", **summary(config, [result], host.versions("tensorflow", "numpy"), host.facts()))
+    result = worker.run(config, reporter.emit)
+    reporter.emit("summary", **summary(config, [result], hardware.versions("tensorflow", "numpy"), hardware.facts()))

@@ -1,7 +1,7 @@
 """Spark barrier tasks, one worker each, gradients all-reduced between them.
 
 Every executor offers one core slot and runs one task, which inherits the CPU pinning of the Spark worker it lives in.
-The tasks learn each other's addresses with the barrier's allGather and report to the driver over a ``channel``, so
+The tasks learn each other's addresses with the barrier's allGather and report to the driver over ``heartbeats``, so
 that lines come out while training goes on and a lost task ends the job at once.
 """
 
@@ -10,7 +10,7 @@ import os
 import sys
 import time
 
-from workload import channel, host, transport
+from workload import hardware, heartbeats, transport
 from workload.engines import cluster
 from workload.errors import UsageError, WorkloadError
 from workload.report import summary
@@ -28,7 +28,7 @@ _SETTINGS = {
     # A lost task fails the job with its reason; people resume from the checkpoint, Spark does not start over unasked.
     "spark.stage.maxConsecutiveAttempts": "1",
     "spark.task.maxFailures": "1",
-    "spark.executorEnv.GLIBC_TUNABLES": host.GLIBC_TUNABLES,
+    "spark.executorEnv.GLIBC_TUNABLES": hardware.GLIBC_TUNABLES,
     "spark.executorEnv.TF_CPP_MIN_LOG_LEVEL": "2",
     "spark.ui.showConsoleProgress": "false",
 }
@@ -134,7 +134,7 @@ def _barrier_job(spark, config, reporter):
     secret = os.urandom(32)
     conf = spark.getConf()
     driver = conf.get("spark.driver.host")
-    end = channel.DriverEnd(
+    end = heartbeats.WorkerMonitor(
         conf.get("spark.driver.bindAddress", driver),
         secret,
         lambda line: reporter.emit_object(_with_pyspark(line, spark.version)),
@@ -156,12 +156,12 @@ def _task(config, driver, secret):
     """One worker, in a barrier task: its result as JSON."""
     from pyspark import BarrierTaskContext
 
-    from workload import session
+    from workload import worker
     from workload.collective import Ring
 
     context = BarrierTaskContext.get()
     rank = context.partitionId()
-    line = channel.WorkerLine(driver, secret, rank)
+    line = heartbeats.DriverConnection(driver, secret, rank)
     ring = None
     try:
         own_host = context.getTaskInfos()[rank].address.rsplit(":", 1)[0]
@@ -169,13 +169,13 @@ def _task(config, driver, secret):
             own = "%s:%d" % (own_host, listener.getsockname()[1])
             addresses = [_address(where) for where in context.allGather(own)]
             ring = Ring(rank, addresses, listener, secret) if len(addresses) > 1 else None
-        threads = config.threads or host.physical_cores(os.sched_getaffinity(0))
+        threads = config.threads or hardware.physical_cores(os.sched_getaffinity(0))
         hosts = [name for name, _ in addresses]
 
         def emit(event, **fields):
             line.emit(event, **(dict(fields, worker_hosts=hosts) if event == "start" else fields))
 
-        result = session.run(config._replace(threads=threads), emit, rank, ring)
+        result = worker.run(config._replace(threads=threads), emit, rank, ring)
         line.done()
     except BaseException as error:
         line.failed(error)
@@ -183,7 +183,7 @@ def _task(config, driver, secret):
     finally:
         if ring:
             ring.close()
-    facts = {"rank": rank, "versions": host.versions("tensorflow", "numpy"), "host": host.facts()}
+    facts = {"rank": rank, "versions": hardware.versions("tensorflow", "numpy"), "host": hardware.facts()}
     return json.dumps(dict(result, **facts))
 
 

@@ -13,9 +13,10 @@ import threading
 
 import tensorflow.compat.v1 as tf
 
-from workload import checkpoint, data, host, model, optimizer, session, sources
+from workload import checkpoint, data, datasets, hardware, optimizer, resnet, session, variables
 from workload.engines import cluster
 from workload.errors import UsageError, WorkloadError
+from workload.models import MODELS
 from workload.report import summary
 
 _POLL_S = 0.2
@@ -105,7 +106,7 @@ def _train(config, reporter, context, batch_outside):
     resumed = checkpoint.to_resume(config)
     first = int(tf.train.load_variable(resumed, "global_step")) if resumed else 0
     checkpoint.enough_left(config, first)
-    versions = host.versions("tensorflow", "numpy", "pyspark", "zoo")
+    versions = hardware.versions("tensorflow", "numpy", "pyspark", "zoo")
 
     def input_fn():
         dataset = _dataset(config)
@@ -117,8 +118,8 @@ def _train(config, reporter, context, batch_outside):
         )
 
     def model_fn(features, labels, mode):
-        layers = model.Variables(training=True)
-        logits = model.resnet(features, config.classes, tf.as_dtype(config.dtype), layers, config.model)
+        layers, network = resnet.Variables(training=True), MODELS[config.model].network
+        logits = resnet.resnet(features, config.classes, tf.as_dtype(config.dtype), layers, **network)
         loss = optimizer.cross_entropy(logits, labels, config.label_smoothing)
         # A counter of its own: TFEstimator adds all steps to the global one when it ends.
         step = tf.get_variable("schedule_step", [], tf.int64, tf.zeros_initializer(), trainable=False)
@@ -129,7 +130,7 @@ def _train(config, reporter, context, batch_outside):
         # the updates of the moving statistics by itself.
         gradients = prepare(update.compute_gradients(loss), config.weight_decay)
         train_op = update.apply_gradients(gradients, step)
-        fields = session.start_fields(config, model.parameter_count())
+        fields = session.start_fields(config, variables.parameter_count())
         reporter.emit("start", **dict(fields, versions=versions))
         return tf.estimator.EstimatorSpec(mode, loss=loss, train_op=train_op)
 
@@ -148,7 +149,7 @@ def _train(config, reporter, context, batch_outside):
                 % (cluster.java_reason(error), "; give driver and executors more Java memory" if more else "")
             ) from error
     result = dict(log.iterations.result(), memory_mib=round(max(memory), 1))
-    reporter.emit("summary", **summary(config, [result], versions, host.facts()))
+    reporter.emit("summary", **summary(config, [result], versions, hardware.facts()))
 
 
 def _dataset(config):
@@ -160,8 +161,8 @@ def _dataset(config):
         labels = tf.random.stateless_uniform([_SYNTHETIC_IMAGES], seeds[1], 0, config.classes, tf.int32)
         passes = -(-config.global_batch_size * 16 // _SYNTHETIC_IMAGES)
         return tf.data.Dataset.from_tensor_slices((pictures, labels)).repeat(passes)
-    dataset = sources.opened(config.data).share("train", 0, 1, config.seed, training=False)
-    dataset = data.decoded(config, dataset.shuffle(sources.SHUFFLE_BUFFER, config.seed), training=True)
+    dataset = datasets.opened(config.data).share("train", 0, 1, config.seed, training=False)
+    dataset = data.decoded(config, dataset.shuffle(datasets.SHUFFLE_BUFFER, config.seed), training=True)
     return dataset.map(lambda image, label, corrupt: (image, label))
 
 

@@ -1,8 +1,7 @@
-"""What can be trained and run: a network with its data, loss, optimizer and score, each a module with one class.
+"""What can be trained and run: a network with its data, loss, optimizer and score, each a module with a class ``Task``.
 
-``pictures`` classifies pictures with ResNet, ``answers`` finds answers in texts with BERT. Their class is made with the
-Config and has, besides ``SCOPE`` (where its variables are) and ``placeholders()`` (``({name: placeholder}, inputs)``,
-the batch size open):
+``models.json`` says which models are a module's. The class is made with the Config and has, besides ``SCOPE`` (where
+its variables are) and ``placeholders()`` (``({name: placeholder}, inputs)``, the batch size open):
 
 ``steps_per_epoch()``, ``check()``
     the training data: its length in steps (None if synthetic), and whether it fits the network (UsageError).
@@ -17,15 +16,11 @@ the batch size open):
     ``(learning rate, optimizer, prepare)``: ``prepare`` makes of the mean gradients what the optimizer applies.
 """
 
-from workload.config import TEXT_MODELS
+import importlib
+
+from workload.models import MODELS
 
 
 def of(config):
     """The task of the model that the Config names."""
-    if config.model in TEXT_MODELS:
-        from workload.tasks import answers
-
-        return answers.Answers(config)
-    from workload.tasks import pictures
-
-    return pictures.Pictures(config)
+    return importlib.import_module("workload.tasks." + MODELS[config.model].task).Task(config)

@@ -1,11 +1,12 @@
-"""BERT that marks where in a text the answer to a question is (SQuAD)."""
+"""Where in a text the answer to a question is (SQuAD), with BERT."""
 
 import tensorflow.compat.v1 as tf
 
 from workload import bert, data, optimizer, squad
+from workload.models import MODELS
 
 
-class Answers(object):
+class Task(object):
     """See ``workload.tasks``; the inputs are int32 ``(ids, segments, mask)``, each [N, length].
 
     Labels are int32 [N, 2]: the first and the last token of the answer, 0 and 0 where the text has none. An answer
@@ -16,7 +17,7 @@ class Answers(object):
 
     def __init__(self, config):
         self._config = config
-        self._shape = bert.MODELS[config.model]
+        self._shape = bert.Shape(**MODELS[config.model].network)
 
     def steps_per_epoch(self):
         """Steps in which all workers see every part of a text once."""

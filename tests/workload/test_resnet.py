@@ -5,7 +5,8 @@ import pytest
 
 tf = pytest.importorskip("tensorflow", reason="tensorflow is not installed").compat.v1
 
-from workload import model  # noqa: E402
+from workload import resnet, variables  # noqa: E402
+from workload.models import MODELS  # noqa: E402
 
 
 def built(name="resnet14", size=32, classes=10, dtype="float32", training=True, batch=2):
@@ -13,7 +14,9 @@ def built(name="resnet14", size=32, classes=10, dtype="float32", training=True, 
     with tf.Graph().as_default() as graph:
         tf.set_random_seed(1)
         pictures = tf.constant(np.random.default_rng(0).normal(size=(batch, size, size, 3)), tf.float32)
-        logits = model.resnet(pictures, classes, tf.as_dtype(dtype), model.Variables(training), name)
+        logits = resnet.resnet(
+            pictures, classes, tf.as_dtype(dtype), resnet.Variables(training), **MODELS[name].network
+        )
     return graph, logits
 
 
@@ -24,7 +27,7 @@ def shape_of(graph, name):
 def test_resnet_50_has_the_published_number_of_parameters():
     graph, logits = built("resnet50", 224, 1000)
     with graph.as_default():
-        assert model.parameter_count() == 25_557_032
+        assert variables.parameter_count() == 25_557_032
     assert logits.shape.as_list() == [2, 1000]
 
 
@@ -61,7 +64,7 @@ def test_the_layout_is_the_one_that_is_fast_on_cpus():
 def test_weight_decay_leaves_batch_normalisation_and_biases_alone():
     graph, _ = built()
     with graph.as_default():
-        kinds = {one.op.name.rsplit("/", 1)[1]: model.is_decayed(one) for one in tf.trainable_variables()}
+        kinds = {one.op.name.rsplit("/", 1)[1]: variables.is_decayed(one) for one in tf.trainable_variables()}
     assert kinds == {"kernel": True, "gamma": False, "beta": False, "bias": False}
 
 
@@ -80,14 +83,16 @@ def test_folded_constants_compute_what_the_variables_do():
     graph, logits = built(training=False)
     generator = np.random.default_rng(3)
     with graph.as_default(), tf.Session() as session:
-        variables = tf.global_variables()
+        trained = tf.global_variables()
         feeds = {
             variable.initializer.inputs[1]: generator.uniform(0.5, 1.5, variable.shape.as_list()) * 0.1
-            for variable in variables
+            for variable in trained
         }
-        session.run([variable.initializer for variable in variables], feeds)
-        expected, values = session.run([logits, {variable.op.name: variable for variable in variables}])
+        session.run([variable.initializer for variable in trained], feeds)
+        expected, values = session.run([logits, {variable.op.name: variable for variable in trained}])
         pictures = graph.get_tensor_by_name("Const:0")
-        folded = model.resnet(pictures, 10, tf.float32, model.Folded(values, tf.constant), "resnet14")
+        folded = resnet.resnet(
+            pictures, 10, tf.float32, resnet.Folded(values, tf.constant), **MODELS["resnet14"].network
+        )
         assert not [op for op in graph.get_operations() if "Norm" in op.type and op.name.startswith("Folded")]
         np.testing.assert_allclose(session.run(folded), expected, rtol=2e-3)

@@ -9,29 +9,13 @@ import numpy as np
 import tensorflow.compat.v1 as tf
 
 from workload import kernels
-
-# Blocks in each of the four stages, and the first stage's width.
-MODELS = {
-    "resnet14": ((1, 1, 1, 1), 16),  # small: for trials and tests
-    "resnet50": ((3, 4, 6, 3), 64),
-    "resnet101": ((3, 4, 23, 3), 64),
-    "resnet152": ((3, 8, 36, 3), 64),
-}
+from workload.variables import custom_dtype_getter
 
 SCOPE = "resnet_model"
-_CASTABLE = (tf.float16, tf.bfloat16)
 MOMENTUM = 0.9  # of the moving statistics
 
 
-def custom_dtype_getter(getter, name, shape=None, dtype=tf.float32, *args, **kwargs):
-    """A variable getter that stores 16-bit variables in float32 and returns them cast (the paper's sample code)."""
-    if dtype in _CASTABLE:
-        variable = getter(name, shape, tf.float32, *args, **kwargs)
-        return tf.cast(variable, dtype=dtype, name=name + "_cast")
-    return getter(name, shape, dtype, *args, **kwargs)
-
-
-def resnet(images, classes, dtype, layers, name="resnet50"):
+def resnet(images, classes, dtype, layers, blocks, width):
     """Logits, float32, [N, classes].
 
     Args:
@@ -39,9 +23,9 @@ def resnet(images, classes, dtype, layers, name="resnet50"):
         classes: number of classes.
         dtype: ``tf.float32`` or ``tf.bfloat16``: the type of every activation.
         layers: ``Variables``, or ``Folded`` for inference from constants.
-        name: a key of ``MODELS``.
+        blocks: how many there are in each stage.
+        width: channels of the first stage's blocks.
     """
-    blocks, width = MODELS[name]
     net = tf.cast(images, dtype)
     net = layers.conv(net, "stem", width, 7, 2)
     net = tf.nn.max_pool2d(net, 3, 2, "SAME")
@@ -62,16 +46,6 @@ def _bottleneck(copies, scope, width, stride, layers):
     net = layers.conv(net, scope + "conv1", width, 1, 1)
     net = layers.conv(net, scope + "conv2", width, 3, stride)
     return layers.conv(net, scope + "conv3", 4 * width, 1, 1, shortcut=shortcut)
-
-
-def parameter_count():
-    """How many trainable values the default graph's model has."""
-    return sum(variable.shape.num_elements() for variable in tf.trainable_variables())
-
-
-def is_decayed(variable):
-    """Whether weight decay applies: to kernels, not to biases nor to batch normalisation."""
-    return variable.op.name.endswith("kernel")
 
 
 class Variables(object):

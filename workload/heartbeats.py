@@ -23,7 +23,7 @@ class WorkerLost(WorkloadError):
     """This worker is well but another one is gone."""
 
 
-class WorkerLine(object):
+class DriverConnection(object):
     """A worker's end. ``emit`` has the Reporter's form; a thread says every second that the process is alive."""
 
     def __init__(self, address, secret, rank):
@@ -65,7 +65,7 @@ class WorkerLine(object):
                 return
 
 
-class DriverEnd(object):
+class WorkerMonitor(object):
     """The driver's end: passes lines to ``on_line`` and calls ``on_failure`` once when the run cannot succeed.
 
     Args:

@@ -5,7 +5,7 @@ import platform
 
 import pytest
 
-from workload import host
+from workload import hardware
 
 CPUINFO = """processor\t: 0
 model name\t: Intel(R) Xeon(R) Platinum 8369HB CPU @ 3.30GHz
@@ -38,11 +38,11 @@ Features\t: fp
 def test_facts_name_the_processor_and_only_what_matters_for_bf16(tmp_path, flags, isa, bf16):
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text(CPUINFO.format(flags=flags))
-    facts = host.facts(cpuinfo)
+    facts = hardware.facts(cpuinfo)
     assert facts["cpu"] == "Intel(R) Xeon(R) Platinum 8369HB CPU @ 3.30GHz"
     assert facts["isa"] == isa
     assert facts["cores"] >= 1
-    assert host.has_bf16(facts) is bf16
+    assert hardware.has_bf16(facts) is bf16
 
 
 @pytest.mark.parametrize(("flags", "bf16"), [("", []), ("svebf16 bf16", ["bf16", "svebf16"]), ("bf16", ["bf16"])])
@@ -50,10 +50,10 @@ def test_an_arm64_kernel_names_the_line_of_its_flags_otherwise(tmp_path, flags, 
     """Yitian 710 has bf16; "none, so bfloat16 is emulated" was said of it."""
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text(ARM64_CPUINFO.format(flags=flags))
-    facts = host.facts(cpuinfo)
+    facts = hardware.facts(cpuinfo)
     assert facts["cpu"] == platform.machine()
     assert facts["isa"] == ["asimd", "i8mm", "sve", "sve2", *bf16]
-    assert host.has_bf16(facts) is bool(bf16)
+    assert hardware.has_bf16(facts) is bool(bf16)
 
 
 def test_hyper_thread_siblings_count_as_one_core(tmp_path, monkeypatch):
@@ -63,19 +63,19 @@ def test_hyper_thread_siblings_count_as_one_core(tmp_path, monkeypatch):
         folder.mkdir(parents=True)
         first = cpu // 2 * 2
         (folder / "thread_siblings_list").write_text(f"{first}-{first + 1}\n")
-    monkeypatch.setattr(host, "_CPU_FOLDER", str(tmp_path))
-    assert host.physical_cores(range(12)) == 6
-    assert host.physical_cores([0, 1]) == 1
-    assert host.physical_cores([0, 2]) == 2
-    assert host.physical_cores([40, 41]) == 2, "without a shown topology each logical CPU counts"
+    monkeypatch.setattr(hardware, "_CPU_FOLDER", str(tmp_path))
+    assert hardware.physical_cores(range(12)) == 6
+    assert hardware.physical_cores([0, 1]) == 1
+    assert hardware.physical_cores([0, 2]) == 2
+    assert hardware.physical_cores([40, 41]) == 2, "without a shown topology each logical CPU counts"
 
 
 @pytest.mark.parametrize(("said", "threads"), [("6", 6), ("4,2", 4), ("", None), ("many", None), ("0", None)])
 def test_omp_num_threads_decides_when_it_is_a_number(said, threads):
-    expected = threads or host.physical_cores(os.sched_getaffinity(0))
-    assert host.threads({"OMP_NUM_THREADS": said}) == expected
+    expected = threads or hardware.physical_cores(os.sched_getaffinity(0))
+    assert hardware.threads({"OMP_NUM_THREADS": said}) == expected
 
 
 def test_versions_leave_out_what_is_not_installed():
-    found = host.versions("json", "no_such_module_anywhere")
+    found = hardware.versions("json", "no_such_module_anywhere")
     assert set(found) == {"python", "json"}

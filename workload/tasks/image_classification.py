@@ -1,20 +1,21 @@
-"""ResNet for pictures in classes."""
+"""Images in classes, with ResNet."""
 
 import tensorflow.compat.v1 as tf
 
-from workload import data, model, optimizer
+from workload import data, optimizer, resnet
+from workload.models import MODELS
 
 
-class Pictures(object):
+class Task(object):
     """See ``workload.tasks``; the inputs are float32 images [N, size, size, 3]."""
 
-    SCOPE = model.SCOPE
+    SCOPE = resnet.SCOPE
 
     def __init__(self, config):
         self._config = config
 
     def steps_per_epoch(self):
-        """Steps in which all workers see every picture once."""
+        """Steps in which all workers see every image once."""
         return data.steps_per_epoch(self._config)
 
     def check(self):
@@ -22,7 +23,7 @@ class Pictures(object):
         data.check_labels(self._config)
 
     def batch(self, rank, training):
-        """Pictures and classes."""
+        """Images and their classes."""
         return data.batch(self._config, rank, training)
 
     def placeholders(self):
@@ -33,16 +34,17 @@ class Pictures(object):
 
     def variables(self, training, reuse=False):
         """Trainable layers."""
-        return model.Variables(training, reuse)
+        return resnet.Variables(training, reuse)
 
     def constants(self, values, hold):
         """Folded layers."""
-        return model.Folded(values, hold)
+        return resnet.Folded(values, hold)
 
     def logits(self, inputs, layers):
         """[N, classes]."""
         config = self._config
-        return model.resnet(inputs, config.classes, tf.as_dtype(config.dtype), layers, config.model)
+        network = MODELS[config.model].network
+        return resnet.resnet(inputs, config.classes, tf.as_dtype(config.dtype), layers, **network)
 
     def loss(self, logits, labels):
         """Softmax cross-entropy with label smoothing."""
