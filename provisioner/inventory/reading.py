@@ -247,6 +247,12 @@ def _cloud_contradictions(spec: Spec) -> Iterator[tuple[Place, str]]:
     cloud = spec.cloud
     if spec.ssh.user not in ("root", "ecs-user") and cloud.image_id is None:
         yield ("ssh", "user"), f"new instances let in root or ecs-user, not {spec.ssh.user}"
+    if spec.ssh.key_file and not cloud.key_pair and cloud.image_id is None:
+        yield (
+            ("ssh", "key_file"),
+            "new instances let in the key that is generated for the deployment: take this out, or name the key pair it "
+            "belongs to in cloud.key_pair",
+        )
     architectures: set[str] = set()
     for index, name in enumerate(cloud.instance_types):
         place: Place = ("cloud", "instance_types", index)

@@ -50,7 +50,9 @@ install() {
       ;;
   esac
   if ! has_packages; then
-    "$python" -m venv "$venv" && "$venv/bin/pip" install -q{{ " " if index }}{{ index }} tensorflow pyspark || exit 1
+    # /tmp may be in memory, and has no room for Spark unpacked then.
+    "$python" -m venv "$venv" && mkdir -p "$venv/tmp" &&
+      TMPDIR="$venv/tmp" "$venv/bin/pip" install -q{{ " " if index }}{{ index }} tensorflow pyspark || exit 1
     hash -r # bash remembers where python3 was
   fi
   look | grep -v numactl && exit 1

@@ -217,7 +217,9 @@ def test_every_bundled_build_takes_what_a_region_has_for_it(build: str) -> None:
 def test_apts_sources_are_turned_to_the_mirror(build: str, tmp_path: Path) -> None:
     """Debian's and Ubuntu's, in either form; other people's stay."""
     dockerfile = (ROOT / "templates/docker" / build / "Dockerfile").read_text()
-    (command,) = re.findall(r"^RUN (if \[ -n .*?^    fi) \\$", dockerfile, re.MULTILINE | re.DOTALL)[:1]
+    commands = re.findall(r"^RUN (if \[ -n .*?^    fi) \\$", dockerfile, re.MULTILINE | re.DOTALL)
+    (command,) = set(commands)
+    assert len(commands) == len(re.findall("apt-get update", dockerfile)), "each stage that installs turns its own"
     before = {
         "sources.list": "deb http://archive.ubuntu.com/ubuntu/ noble main\n"
         "deb [signed-by=/k] https://deb.debian.org/debian trixie main\ndeb https://example.com/ubuntu/tools x y\n",

@@ -86,3 +86,27 @@ def test_inits_own_inventory(run: Run, reached: mirrors.Mirrors, tmp_path: Path)
         ("ac2-registry.cn-hangzhou.cr.aliyuncs.com", "v2"),
     }
     assert "0 left." in run("down", "bf16", "--yes").stdout
+
+
+def test_without_docker(run: Run, reached: mirrors.Mirrors, tmp_path: Path) -> None:
+    """`runtime: host` there: Java and Python by apt, TensorFlow and Spark by pip, for a user who has to use sudo."""
+    inventory = {
+        "name": "bare",
+        "provider": "alibaba",
+        "runtime": "host",
+        "cloud": {"user_data": USER_DATA.replace("PORT", str(reached.server_port)), "ssh_from": ["127.0.0.1/32"]},
+        "ssh": {"user": "ecs-user"},
+        "workload": {"batch_size": 2, "steps": 3, "warmup_steps": 1, "dtypes": ["bfloat16"]},
+    }
+    path = tmp_path / "bare.yaml"
+    path.write_text(yaml.safe_dump(inventory))
+    first = run("up", str(path), "--yes").stdout
+    assert (
+        "Provide Java 17+, numactl, TensorFlow and Spark from http://mirrors.cloud.aliyuncs.com/pypi/simple/" in first
+    )
+    assert "no changes" in run("up", str(path), "--yes").stdout
+    inside = run("exec", "bare", "--", "id -un; java -version 2>&1 | head -n 1; numactl -C 1 nproc").stdout
+    assert inside.startswith('ecs-user\nopenjdk version "21')
+    assert inside.endswith("\n1\n")
+    assert {host for host, _ in reached.asked} == {"mirrors.cloud.aliyuncs.com"}
+    assert "0 left." in run("down", "bare", "--yes").stdout

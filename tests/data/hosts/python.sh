@@ -4,7 +4,8 @@
 mkdir -p "$3/bin"
 cat >"$3/bin/pip" <<'END'
 #!/bin/sh
-case VERSION in MADE_FOR) touch "${0%/*}/packages" ;; *) exit 1 ;; esac
+case VERSION in MADE_FOR) ;; *) exit 1 ;; esac
+[ -d "$TMPDIR" ] && [ "${TMPDIR#"${0%/bin/pip}/"}" = tmp ] && touch "${0%/*}/packages"
 END
 cat >"$3/bin/python3" <<'END'
 #!/bin/sh
