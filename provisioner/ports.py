@@ -115,6 +115,18 @@ class Cloud(Protocol):
         """DescribeInstances by tag, every page."""
         ...
 
+    def set_deletion_protection(self, instance_ids: Sequence[str], on: bool) -> None:
+        """ModifyInstanceAttribute."""
+        ...
+
+    def set_auto_release(self, instance_ids: Sequence[str], at: datetime | None) -> None:
+        """ModifyInstanceAutoReleaseTime; without a time they are no longer released by themselves."""
+        ...
+
+    def set_bandwidth(self, instance_ids: Sequence[str], mbps: int) -> None:
+        """ModifyInstanceNetworkSpec: the outgoing bandwidth of their public addresses. They must be running."""
+        ...
+
     def run_command(self, instance_ids: Sequence[str], script: str, *, timeout_s: int = 60) -> dict[str, CommandResult]:
         """Cloud Assistant's RunCommand on up to 100 instances at once; waits for the agent and for all results."""
         ...

@@ -28,7 +28,10 @@ class Resource:
 
 @dataclass(frozen=True)
 class Instance:
-    """An ECS instance as DescribeInstances shows it. States: Pending, Starting, Running, Stopping, Stopped."""
+    """An ECS instance as DescribeInstances shows it. States: Pending, Starting, Running, Stopping, Stopped.
+
+    `bandwidth_mbps` is that of its own public address, None when it has another's (an EIP) or none.
+    """
 
     id: str
     name: str
@@ -41,6 +44,7 @@ class Instance:
     auto_release_at: datetime | None = None
     spot: bool = False
     deletion_protection: bool = False
+    bandwidth_mbps: int | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -82,12 +82,16 @@ class Intent(_Stored):
 
 
 class InstanceChoice(_Stored):
-    """What a RunInstances call was decided to ask for, so that the same call can be sent again."""
+    """What a RunInstances call was decided to ask for, so that the same call can be sent again.
+
+    `asked` is what the inventory asked for, by field (`steps.comparison.asked_for`), to tell a changed one later.
+    """
 
     type: str
     zone: str
     image_id: str
     release_at: datetime | None = None
+    asked: Mapping[str, Any] = {}
 
 
 class GivenImage(_Stored):
@@ -111,7 +115,7 @@ class State(_Stored):
         ids: what stands for each kind of the network.
         intents: the creating calls, by their step's name.
         made: what creating calls made and is not known to be gone.
-        pending_instances: the request of the RunInstances call that is on its way.
+        pending_instances: the request of the RunInstances call that is on its way, or was the last one.
         price: of all instances together.
         hosts: where the instances are.
         host_keys: the address at which each instance's SSH keys were recorded.

@@ -108,6 +108,10 @@ CODES: dict[str, tuple[int, str]] = {
     "InvalidMaxAmount.Malformed": (400, "The specified Amount must be between 1 and 100."),
     "InvalidInstanceChargeType.NotSupport": (400, "The specified InstanceChargeType is not supported here."),
     "InvalidInternetMaxBandwidthOut.Malformed": (400, "The specified InternetMaxBandwidthOut must be 0 to 100."),
+    "InvalidInternetMaxBandwidthOut.ValueNotSupported": (
+        400,
+        "The specified InternetMaxBandwidthOut is beyond the permitted range.",
+    ),
     "InvalidInternetChargeType.ValueNotSupported": (400, "The specified InternetChargeType is not valid."),
     "InvalidSystemDiskCategory.ValueNotSupported": (400, "The specified SystemDisk.Category is not supported."),
     "InvalidSystemDiskSize.ValueNotSupported": (400, "The specified SystemDisk.Size is beyond the permitted range."),

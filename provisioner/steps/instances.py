@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from provisioner.deployment import Deployment
-from provisioner.errors import CloudRefusedError, DeadlineError, DriftError, NoCapacityError
+from provisioner.errors import CloudRefusedError, DeadlineError, NoCapacityError
 from provisioner.hosts.address import HostAddress
 from provisioner.hosts.expected import doubts
 from provisioner.resources import TAG_NAME, Instance, InstanceRequest, Price
 from provisioner.state import InstanceChoice
 from provisioner.step import ABSENT, Description, Finding, PlannedResource, Presence
+from provisioner.steps.comparison import HOURS, asked_for, changes, lasting_differences
 from provisioner.steps.network import (
     KeyPairStep,
     SecurityGroupStep,
@@ -70,23 +71,27 @@ class InstancesStep:
     # ------------------------------------------------------------------------------------------------- up
 
     def check(self) -> Finding:
-        """Present when all are Running and have an address; what is there is compared with the inventory."""
-        found = self._there = self._found()
-        if not found:
+        """Present when all are Running, have an address and are as the inventory says.
+
+        Absent too when something differs that can be changed in place; drifted when it cannot.
+        """
+        instances = self._there = self._found()
+        if not instances:
             return ABSENT
-        self._compare(found)
-        missing = set(self.deployment.host_names) - {instance.name for instance in found}
-        if missing:
-            return Finding(
-                Presence.DRIFTED, f"{len(missing)} of the instances are missing: {', '.join(sorted(missing))}"
-            )
-        stopped = [instance.name for instance in found if instance.state in GONE and self._was_running()]
+        spec, choice = self.deployment.spec, self.deployment.store.state.pending_instances
+        differences = lasting_differences(spec, self.deployment.host_names, instances, choice)
+        stopped = [instance.name for instance in instances if instance.state in GONE and self._was_running()]
         if stopped:
-            return Finding(Presence.DRIFTED, f"stopped: {', '.join(stopped)}")
-        if any(instance.state != "Running" or not instance.public_ip for instance in found):
+            differences.append(f"stopped: {', '.join(stopped)}")
+        if differences:
+            return Finding(Presence.DRIFTED, "; ".join(differences))
+        if any(instance.state != "Running" or not instance.public_ip for instance in instances):
             return Finding(Presence.ABSENT, "starting")
-        self._remember(found)
-        return Finding(Presence.PRESENT, ", ".join(instance.id for instance in found[:3]))
+        coming = changes(spec, instances, choice)
+        if coming:
+            return Finding(Presence.ABSENT, f"to be changed: {', '.join(change.words for change in coming)}")
+        self._remember(instances)
+        return Finding(Presence.PRESENT, ", ".join(instance.id for instance in instances[:3]))
 
     def _found(self) -> list[Instance]:
         deployment = self.deployment
@@ -96,22 +101,37 @@ class InstancesStep:
     def _was_running(self) -> bool:
         return bool(self.deployment.store.state.hosts)
 
-    def _compare(self, found: list[Instance]) -> None:
-        """The paper's own check: view and confirm the instance type."""
-        cloud = self.deployment.spec.cloud
-        for instance in found:
-            if instance.instance_type not in cloud.instance_types:
-                raise DriftError(
-                    f"instance {instance.id} is a {instance.instance_type}, the inventory asks for "
-                    + " or ".join(cloud.instance_types),
-                    f"`provisioner down {self.deployment.spec.name}` removes it; then `up` again",
-                )
-
     def apply(self) -> None:
-        """RunInstances for the first candidate that can be had; wait until all are Running."""
+        """RunInstances for the first candidate that can be had; wait until all are Running, and as they should be."""
         if not self._there:  # as `check` saw it, which ran before
             self._create()
-        self._wait_until_running()
+        self._change(self._wait_until_running())
+
+    def _change(self, instances: list[Instance]) -> None:
+        """Whatever of them the inventory says otherwise by now and the service can change in place."""
+        deployment = self.deployment
+        cloud, wanted = deployment.cloud, deployment.spec.cloud
+        for change in changes(deployment.spec, instances, deployment.store.state.pending_instances):
+            deployment.progress(f"changing {', '.join(change.ids)}: {change.words}")
+            if change.what == "deletion_protection":
+                cloud.set_deletion_protection(change.ids, wanted.deletion_protection)
+            elif change.what == "internet_bandwidth_mbps":
+                cloud.set_bandwidth(change.ids, wanted.internet_bandwidth_mbps)
+            else:
+                cloud.set_auto_release(
+                    change.ids, release_time(deployment.ports.clock.now(), wanted.auto_release_hours)
+                )
+                # Only now: a run that is cut off before sets it again.
+                self._note_asked(wanted.auto_release_hours)
+
+    def _note_asked(self, hours: float | None) -> None:
+        """Keep what the instances were asked for, and after how many hours they are released."""
+        store = self.deployment.store
+        choice = store.state.pending_instances
+        asked = {**asked_for(self.deployment.spec), HOURS: hours}
+        if choice is not None and choice.asked != asked:
+            with store.changing() as state:
+                state.pending_instances = choice.model_copy(update={"asked": asked})
 
     def _create(self) -> None:
         """RunInstances for one candidate after the other, until the service makes all instances of one."""
@@ -143,12 +163,16 @@ class InstancesStep:
         deployment, store = self.deployment, self.deployment.store
         deployment.progress(f"asking for {len(deployment.host_names)} x {candidate.instance_type} in {candidate.zone}")
         try:
-            request = self._request(self._pending() or self._choose(candidate))
+            choice = self._pending() or self._choose(candidate)
+            request = self._request(choice)
             token = store.intend(self.name)
-            return deployment.cloud.run_instances(request, deployment.tags, token)
+            ids = deployment.cloud.run_instances(request, deployment.tags, token)
         except (NoCapacityError, CloudRefusedError):
             store.abandon(self.name)
             raise
+        # The inventory may have changed since the run that was cut off; the release time is still that run's.
+        self._note_asked(choice.asked.get(HOURS, deployment.spec.cloud.auto_release_hours))
+        return ids
 
     def _choose(self, candidate: Candidate) -> InstanceChoice:
         """Everything about a request that could come out differently another time, written down before the call."""
@@ -162,6 +186,7 @@ class InstancesStep:
             zone=candidate.zone,
             image_id=image_id,
             release_at=release_time(deployment.ports.clock.now(), cloud.auto_release_hours),
+            asked=asked_for(deployment.spec),
         )
         with deployment.store.changing() as state:
             state.pending_instances = choice
@@ -191,7 +216,7 @@ class InstancesStep:
             state.price = Price(price.per_hour * len(request.names), price.currency)
         self.deployment.progress(f"{len(request.names)} x {price.per_hour:g} {price.currency} an hour")
 
-    def _wait_until_running(self) -> None:
+    def _wait_until_running(self) -> list[Instance]:
         deployment = self.deployment
         clock = deployment.ports.clock
         deadline = clock.monotonic() + RUNNING_DEADLINE_S
@@ -200,9 +225,8 @@ class InstancesStep:
             found = self._found()
             waiting = [i for i in found if i.state != "Running" or not i.public_ip]
             if len(found) >= len(deployment.host_names) and not waiting:
-                self._compare(found)
                 self._remember(found)
-                return
+                return found
             if clock.monotonic() > deadline:
                 states = ", ".join(f"{i.id} {i.state}" for i in waiting) or "not listed yet"
                 raise DeadlineError(

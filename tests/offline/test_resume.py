@@ -68,7 +68,36 @@ def test_a_second_up_creates_nothing(site: Site) -> None:
     assert first["changed"] == 6
     before = len(site.actions())
     assert site.up(site.inventory()) == {"changed": 0, "present": 6}
-    assert {action for action in site.actions()[before:] if not action.startswith("Describe")} == set()
+    assert {action for action in site.actions()[before:] if not action.startswith(("Describe", "Get"))} == set()
+
+
+def test_a_changed_inventory_is_not_told_to_be_there_already(site: Site) -> None:
+    """Release time, protection and bandwidth are changed in place; fewer instances are not made by removing some."""
+    site.up(site.inventory(cloud=", count: 2, internet_bandwidth_mbps: 10"))
+    before = len(site.actions())
+    wanted = ", count: 2, internet_bandwidth_mbps: 20, deletion_protection: true"
+    inventory = site.inventory(cloud=wanted)
+    inventory.write_text(inventory.read_text().replace("auto_release_hours: 1,", "auto_release_hours: 24,"))
+    assert site.up(inventory)["changed"] == 1
+    assert [action for action in site.actions()[before:] if action.startswith("Modify")] == [
+        "ModifyInstanceAttribute",
+        "ModifyInstanceAttribute",
+        "ModifyInstanceNetworkSpec",
+        "ModifyInstanceNetworkSpec",
+        "ModifyInstanceAutoReleaseTime",
+        "ModifyInstanceAutoReleaseTime",
+    ]
+    status = site.run("status", "demo", "--json").json
+    assert 23 * 3600 < status["release_in_s"] <= 24 * 3600 + 60
+    assert site.up(inventory)["changed"] == 0
+
+    inventory.write_text(inventory.read_text().replace("count: 2", "count: 1"))
+    done = site.run("up", inventory, "--yes")
+    assert done.code == 1
+    assert "1 more than the 1 that the inventory asks for: demo-002 (i-" in done.err
+    assert site.kinds()["instance"] == 2
+    assert site.run("down", "demo", "--yes").code == 0
+    assert site.kinds() == {}
 
 
 def test_every_creating_call_carries_tags_and_those_with_a_token_carry_that(site: Site) -> None:

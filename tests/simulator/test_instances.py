@@ -178,6 +178,21 @@ def test_auto_release_can_be_taken_back(simulate: Simulate, clock: FakeClock) ->
     assert len(client.instances()) == 1
 
 
+def test_the_bandwidth_of_a_running_instance_can_be_changed(simulate: Simulate, clock: FakeClock) -> None:
+    """Not while it starts; 0 to 100 Mbit/s."""
+    client = simulate(pace=1, clock=clock)
+    (only,) = client.launch(settled_network(client, clock), InternetMaxBandwidthOut=5)
+    with pytest.raises(Refused, match="403 IncorrectInstanceStatus"):
+        client.call("ModifyInstanceNetworkSpec", InstanceId=only, InternetMaxBandwidthOut=20)
+    clock.time += 600
+    with pytest.raises(Refused, match=r"400 InvalidInternetMaxBandwidthOut\.ValueNotSupported"):
+        client.call("ModifyInstanceNetworkSpec", InstanceId=only, InternetMaxBandwidthOut=101)
+    with pytest.raises(Refused, match=r"404 InvalidInstanceId\.NotFound"):
+        client.call("ModifyInstanceNetworkSpec", InstanceId="i-none", InternetMaxBandwidthOut=20)
+    client.call("ModifyInstanceNetworkSpec", InstanceId=only, InternetMaxBandwidthOut=20)
+    assert client.call("DescribeInstanceAttribute", InstanceId=only)["InternetMaxBandwidthOut"] == 20
+
+
 @pytest.mark.parametrize(("least_s", "passes"), [(1860, True), (1799, False), (3 * 365 * 86400, True), (1e9, False)])
 def test_auto_release_range(simulate: Simulate, clock: FakeClock, least_s: float, passes: bool) -> None:
     """Half an hour to three years ahead, rounded down to the minute."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -328,11 +330,103 @@ def test_drift_is_told_and_nothing_changed(change: dict[str, str], message: str)
     assert len(made.cloud.called("run_instances")) == calls
 
 
-def test_a_changed_inventory_is_drift_too() -> None:
+def changed(made: Bench, change: Mapping[str, Any]) -> Bench:
+    """A new process with an inventory that differs in its cloud section, or in another one that is named."""
+    sections = dict(change)
+    cloud = {"instance_types": TYPES, "zones": ZONES, "count": 2, **sections.pop("cloud", {})}
+    return made.again(cloud=cloud, **sections)
+
+
+LASTING = [
+    ({"cloud": {"instance_types": ["ecs.hfg7.xlarge"]}}, r"is a ecs\.hfc7\.xlarge, the inventory asks for ecs\.hfg7"),
+    ({"cloud": {"count": 1}}, r"1 more than the 1 that the inventory asks for: demo-002 \(instance-\d+\)"),
+    ({"cloud": {"count": 3}}, r"1 of the instances are missing: demo-003"),
+    ({"cloud": {"zones": ZONES[1:]}}, r"is in cn-hangzhou-i, the inventory asks for cn-hangzhou-k"),
+    ({"cloud": {"spot": {}}}, r"is no spot instance, the inventory asks for one"),
+    (
+        {"cloud": {"system_disk": {"size_gib": 200}}},
+        r"cloud\.system_disk\.size_gib was 100, .* asks for 200",
+    ),
+    ({"cloud": {"image_id": "m-1"}}, r"cloud\.image was acs:alibaba_cloud_linux_3\w+, the inventory asks for m-1"),
+    ({"cloud": {"ram_role": "role"}}, r"cloud\.ram_role was nothing, the inventory asks for role"),
+    ({"cloud": {"user_data": "#!/bin/sh"}}, r"cloud\.user_data is another than it was"),
+    ({"ssh": {"user": "ecs-user"}}, r"ssh\.user was root, the inventory asks for ecs-user"),
+    ({"runtime": "docker", "image": {"pull": "a.example/b:1"}}, r"runtime was host, the inventory asks for docker"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), LASTING, ids=[message for _, message in LASTING])
+def test_a_changed_inventory_is_drift_where_the_service_cannot_change_it(change: dict[str, Any], message: str) -> None:
+    made = bench(count=2)
+    up(made)
+    with pytest.raises(DriftError, match=message) as caught:
+        up(changed(made, change))
+    assert "provisioner down demo" in caught.value.remedy
+    assert made.cloud.count()["instance"] == 2
+
+
+def test_the_familys_image_may_be_given_by_its_id_later() -> None:
+    made = bench(count=2)
+    up(made)
+    (request,) = requests(made)
+    assert changed(made, {"cloud": {"image_id": request.image_id}}).cloud_runner().up().changed == 0
+
+
+IN_PLACE = [
+    ({"auto_release_hours": 24}, {"auto_release_at": datetime(2026, 1, 2, 3, 0, tzinfo=timezone.utc)}),
+    ({"auto_release_hours": None}, {"auto_release_at": None}),
+    ({"deletion_protection": True}, {"deletion_protection": True}),
+    ({"internet_bandwidth_mbps": 5}, {"bandwidth_mbps": 5}),
+]
+
+
+@pytest.mark.parametrize(("change", "fields"), IN_PLACE, ids=[next(iter(change)) for change, _ in IN_PLACE])
+def test_what_the_service_can_change_is_changed(change: dict[str, Any], fields: dict[str, Any]) -> None:
+    made = bench(count=2)
+    up(made)
+    again = changed(made, {"cloud": change})
+    again.clock.advance(3 * 3600)
+    assert again.cloud_runner().up().changed == 1
+    assert len(requests(made)) == 1
+    for instance in made.cloud.machines.values():
+        assert {name: getattr(instance, name) for name in fields} == fields
+    calls = len(made.cloud.calls)
+    assert changed(again, {"cloud": change}).cloud_runner().up().changed == 0
+    assert not [call for call in made.cloud.calls[calls:] if call.name.startswith("set_")]
+
+
+def test_the_hours_until_the_release_are_what_was_asked_for_and_not_what_is_left() -> None:
+    """A second up, four hours later, changes nothing."""
+    made = bench(auto_release_hours=6)
+    up(made)
+    before = [machine.auto_release_at for machine in made.cloud.machines.values()]
+    again = made.again()
+    again.clock.advance(4 * 3600)
+    assert again.cloud_runner().up().changed == 0
+    assert [machine.auto_release_at for machine in made.cloud.machines.values()] == before
+
+
+def test_a_release_that_somebody_called_off_is_set_again() -> None:
     made = bench()
     up(made)
-    with pytest.raises(DriftError, match=r"asks for ecs\.hfg7\.xlarge"):
-        up(made.again(cloud={"instance_types": ["ecs.hfg7.xlarge"], "zones": ZONES}))
+    (only,) = made.cloud.machines
+    made.cloud.change(only, auto_release_at=None)
+    up(made.again())
+    assert made.cloud.machines[only].auto_release_at is not None
+
+
+def test_an_inventory_that_changed_while_the_call_was_under_way_is_noticed() -> None:
+    """The call of the run that was cut off is sent again with its release time, which is then set anew."""
+    made = bench(count=2)
+    made.cloud.failures["run_instances"] = [CloudUnavailableError("no reply")]
+    with pytest.raises(CloudUnavailableError):
+        up(made)
+    up(changed(made, {"cloud": {"auto_release_hours": 24, "system_disk": {"size_gib": 200}}}))
+    first, second = requests(made)
+    assert len(set(tokens(made))) == 1
+    assert (first.auto_release_at, second.system_disk.size_gib) == (second.auto_release_at, 200)
+    for instance in made.cloud.machines.values():
+        assert instance.auto_release_at == datetime(2026, 1, 2, 0, 1, tzinfo=timezone.utc)
 
 
 def test_instances_that_never_run_are_a_deadline_missed() -> None:

@@ -101,6 +101,31 @@ def test_up_again_after_the_first_zone_was_sold_out() -> None:
         assert made.cloud.count() == {**ONE_OF_EACH, "vswitch": 2}, f"killed at {at}"
 
 
+def test_a_changed_inventory_is_carried_through() -> None:
+    """What the service changes in place, instance by instance."""
+    changes = {"auto_release_hours": 24, "deletion_protection": True, "internet_bandwidth_mbps": 5}
+
+    def with_changes(made: Bench) -> Bench:
+        return made.again(cloud={**made.spec.cloud.model_dump(exclude_unset=True), **changes})
+
+    first = bench()
+    up(first)
+    moments = instants(with_changes(first), up)
+    assert len(moments) >= 8
+    for at in moments:
+        made = bench()
+        up(made)
+        killed(with_changes(made), up, at)
+        again = with_changes(made)
+        up(again)
+        assert again.cloud_runner().up().changed == 0, f"killed at {at}"
+        assert len(made.cloud.called("run_instances")) == 1, f"killed at {at}"
+        for instance in made.cloud.machines.values():
+            assert (instance.deletion_protection, instance.bandwidth_mbps) == (True, 5), f"killed at {at}"
+            assert instance.auto_release_at is not None
+            assert instance.auto_release_at.day == 2, f"killed at {at}"
+
+
 def test_down_again_leaves_nothing() -> None:
     made = bench()
     up(made)

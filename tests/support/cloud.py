@@ -53,7 +53,7 @@ class Call:
 
 def _call(method: Any) -> Any:
     """A method of the port: it is logged, it can be told to fail, and the process can die before or after it."""
-    changes = method.__name__.startswith(("create_", "import_", "run_", "authorize", "revoke", "delete"))
+    changes = method.__name__.startswith(("create_", "import_", "run_", "set_", "authorize", "revoke", "delete"))
 
     @functools.wraps(method)
     def call(self: FakeCloud, *args: Any, **kwargs: Any) -> Any:
@@ -209,6 +209,9 @@ class FakeCloud:
                 private_ip=f"172.16.0.{number}",
                 created_at=datetime(2026, 1, 1, tzinfo=timezone.utc),
                 auto_release_at=request.auto_release_at,
+                spot=request.spot is not None,
+                deletion_protection=request.deletion_protection,
+                bandwidth_mbps=request.internet_bandwidth_mbps,
                 tags=dict(tags),
             )
             self._unseen[f"polls of {identifier}"] = self.polls_until_running
@@ -231,6 +234,21 @@ class FakeCloud:
                 else:
                     self.change(identifier, state="Running", public_ip=f"198.51.100.{identifier.rpartition('-')[2]}")
         return [self.machines[identifier] for identifier in shown]
+
+    @_call
+    def set_deletion_protection(self, instance_ids: Sequence[str], on: bool) -> None:
+        for identifier in instance_ids:
+            self.change(identifier, deletion_protection=on)
+
+    @_call
+    def set_auto_release(self, instance_ids: Sequence[str], at: datetime | None) -> None:
+        for identifier in instance_ids:
+            self.change(identifier, auto_release_at=at)
+
+    @_call
+    def set_bandwidth(self, instance_ids: Sequence[str], mbps: int) -> None:
+        for identifier in instance_ids:
+            self.change(identifier, bandwidth_mbps=mbps)
 
     @_call
     def run_command(self, instance_ids: Sequence[str], script: str, *, timeout_s: int = 60) -> dict[str, CommandResult]:

@@ -35,7 +35,9 @@ POLL_S: Final = 0.5
 LONGEST_POLL_S: Final = 10.0
 
 UNREACHED = "check the network, HTTPS_PROXY and, if it is set, PROVISIONER_ENDPOINT"
-REGIONLESS = frozenset({"DeleteDisk", "DescribeInstanceTypes", "GetCallerIdentity", "ModifyInstanceAttribute"})
+REGIONLESS = frozenset(
+    {"DeleteDisk", "DescribeInstanceTypes", "GetCallerIdentity", "ModifyInstanceAttribute", "ModifyInstanceNetworkSpec"}
+)
 
 
 @dataclass(frozen=True)

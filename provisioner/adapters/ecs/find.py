@@ -99,7 +99,8 @@ def _resource(kind: Kind, item: Mapping[str, Any]) -> Resource:
 
 
 def _instance(item: Mapping[str, Any]) -> Instance:
-    public = dig(item, "PublicIpAddress.IpAddress", []) or [dig(item, "EipAddress.IpAddress", "")]
+    own = dig(item, "PublicIpAddress.IpAddress", [])
+    public = own or [dig(item, "EipAddress.IpAddress", "")]
     private = dig(item, "VpcAttributes.PrivateIpAddress.IpAddress", []) or [""]
     return Instance(
         id=str(item["InstanceId"]),
@@ -113,6 +114,7 @@ def _instance(item: Mapping[str, Any]) -> Instance:
         auto_release_at=_time(item.get("AutoReleaseTime")),
         spot=item.get("SpotStrategy") not in (None, "", "NoSpot"),
         deletion_protection=bool(item.get("DeletionProtection")),
+        bandwidth_mbps=int(item.get("InternetMaxBandwidthOut") or 0) if own else None,
         tags=_tags(item),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping, Sequence
-from datetime import timezone
+from datetime import datetime, timezone
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
@@ -18,7 +18,7 @@ MOST_INSTANCES = 100
 
 
 class Instances(Part):
-    """RunInstances."""
+    """RunInstances, and what can be changed of instances in place."""
 
     def run_instances(self, request: InstanceRequest, tags: Mapping[str, str], token: str) -> list[str]:
         """RunInstances, all or none. Raises NoCapacityError when another type or zone may do. Does not wait.
@@ -34,6 +34,23 @@ class Instances(Part):
     def check_run_instances(self, request: InstanceRequest, tags: Mapping[str, str]) -> None:
         """RunInstances with DryRun: returns when the real call would pass, raises what it would raise."""
         self._api.call("RunInstances", {**_parameters(request, tags), "DryRun": True})
+
+    def set_deletion_protection(self, instance_ids: Sequence[str], on: bool) -> None:
+        """ModifyInstanceAttribute, for one after the other."""
+        for id_ in instance_ids:
+            self._api.call("ModifyInstanceAttribute", {"InstanceId": id_, "DeletionProtection": on})
+
+    def set_auto_release(self, instance_ids: Sequence[str], at: datetime | None) -> None:
+        """ModifyInstanceAutoReleaseTime, for one after the other; without a time the release is called off."""
+        time = {"AutoReleaseTime": _utc(at)} if at else {}
+        for id_ in instance_ids:
+            self._api.call("ModifyInstanceAutoReleaseTime", {"InstanceId": id_, **time})
+
+    def set_bandwidth(self, instance_ids: Sequence[str], mbps: int) -> None:
+        """ModifyInstanceNetworkSpec, for one after the other."""
+        for id_ in instance_ids:
+            asked = {"InstanceId": id_, "InternetMaxBandwidthOut": mbps, "NetworkChargeType": "PayByTraffic"}
+            self._api.call("ModifyInstanceNetworkSpec", asked)
 
 
 def _parameters(request: InstanceRequest, tags: Mapping[str, str]) -> dict[str, Any]:
@@ -60,8 +77,7 @@ def _parameters(request: InstanceRequest, tags: Mapping[str, str]) -> dict[str, 
         **spot(request.spot),
     }
     if request.auto_release_at:
-        release = request.auto_release_at.astimezone(timezone.utc)
-        parameters["AutoReleaseTime"] = release.strftime("%Y-%m-%dT%H:%M:%SZ")
+        parameters["AutoReleaseTime"] = _utc(request.auto_release_at)
     if request.key_pair:  # none before it was imported, in a dry run
         parameters["KeyPairName"] = request.key_pair
     if request.login_as_non_root:
@@ -71,6 +87,10 @@ def _parameters(request: InstanceRequest, tags: Mapping[str, str]) -> dict[str, 
     if request.user_data:
         parameters["UserData"] = base64.b64encode(request.user_data.encode()).decode()
     return parameters
+
+
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def system_disk(disk: SystemDiskSpec) -> dict[str, Any]:

@@ -95,6 +95,29 @@ def modify_instance_auto_release_time(call: Call) -> Answer:
     return {}
 
 
+@action("ModifyInstanceNetworkSpec", idempotent=True)
+def modify_instance_network_spec(call: Call) -> Answer:
+    """Change the bandwidth of a running or stopped instance, how it is paid, and whether there is a public address."""
+    instance = _one(call)
+    params = call.params
+    mbps = params.number(
+        "InternetMaxBandwidthOut",
+        instance.bandwidth_mbps,
+        least=0,
+        most=100,
+        code="InvalidInternetMaxBandwidthOut.ValueNotSupported",
+    )
+    charge_by = params.text("NetworkChargeType", instance.charge_by)
+    if charge_by not in ("PayByTraffic", "PayByBandwidth"):
+        raise ApiError("InvalidInternetChargeType.ValueNotSupported")
+    _need_status([instance], "Running", "Stopped")
+    call.checked()
+    instance.bandwidth_mbps, instance.charge_by = mbps, charge_by
+    if mbps and params.flag("AllocatePublicIp"):
+        instance.public_ip = instance.machine_ip
+    return {"OrderId": ""}
+
+
 @action("AllocatePublicIpAddress")
 def allocate_public_ip_address(call: Call) -> Answer:
     """Give an instance its public address."""

@@ -203,6 +203,34 @@ def test_a_dry_run_raises_what_the_run_would() -> None:
         bench.cloud.check_run_instances(request(), TAGS)
 
 
+def test_what_is_changed_in_place_is_changed_one_by_one() -> None:
+    answer = {"RequestId": "r"}
+    bench = Bench(
+        Script(
+            ModifyInstanceAttribute=[answer, answer],
+            ModifyInstanceAutoReleaseTime=[answer, answer],
+            ModifyInstanceNetworkSpec=[answer],
+        )
+    )
+    bench.cloud.set_deletion_protection(["i-1", "i-2"], True)
+    bench.cloud.set_auto_release(["i-1"], datetime(2026, 11, 25, 12, 30, tzinfo=UTC))
+    bench.cloud.set_auto_release(["i-1"], None)
+    bench.cloud.set_bandwidth(["i-1"], 5)
+    assert bench.script.calls == [
+        ("ModifyInstanceAttribute", {"InstanceId": "i-1", "DeletionProtection": True}),
+        ("ModifyInstanceAttribute", {"InstanceId": "i-2", "DeletionProtection": True}),
+        (
+            "ModifyInstanceAutoReleaseTime",
+            {"RegionId": "cn-hangzhou", "InstanceId": "i-1", "AutoReleaseTime": "2026-11-25T12:30:00Z"},
+        ),
+        ("ModifyInstanceAutoReleaseTime", {"RegionId": "cn-hangzhou", "InstanceId": "i-1"}),
+        (
+            "ModifyInstanceNetworkSpec",
+            {"InstanceId": "i-1", "InternetMaxBandwidthOut": 5, "NetworkChargeType": "PayByTraffic"},
+        ),
+    ]
+
+
 # --------------------------------------------------------------------------------------------------------- find
 
 

@@ -1,0 +1,129 @@
+"""Instances beside the inventory: what the service can change in place, and what only new instances would mend. Pure.
+
+What the service shows of an instance is compared as it is; the rest is compared with what was asked for when it was
+made, which the state keeps. So `auto_release_hours` does not change by time going on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Literal
+
+from provisioner.inventory.spec import Spec
+from provisioner.resources import Instance
+from provisioner.state import InstanceChoice
+from provisioner.steps.request import NON_ROOT
+
+HOURS = "cloud.auto_release_hours"
+
+
+def asked_for(spec: Spec) -> dict[str, Any]:
+    """What instances are made of and the service does not show with them, by inventory field, as JSON."""
+    cloud = spec.cloud
+    return {
+        "cloud.image": cloud.image_id or cloud.image_family,
+        "cloud.system_disk": cloud.system_disk.model_dump(mode="json"),
+        "cloud.spot": cloud.spot.model_dump(mode="json") if cloud.spot else None,
+        "cloud.ram_role": cloud.ram_role,
+        "cloud.user_data": sha256(cloud.user_data.encode()).hexdigest()[:12] if cloud.user_data else None,
+        HOURS: cloud.auto_release_hours,
+        "ssh.user": NON_ROOT if spec.ssh.user == NON_ROOT else "root",
+        "runtime": spec.runtime,
+    }
+
+
+def lasting_differences(
+    spec: Spec, names: Sequence[str], instances: Sequence[Instance], choice: InstanceChoice | None
+) -> list[str]:
+    """What differs from the inventory and cannot be changed in place, in words."""
+    return [*_number(names, instances), *_kind(spec, instances), *_making(spec, choice)]
+
+
+def _number(names: Sequence[str], instances: Sequence[Instance]) -> Iterator[str]:
+    missing = sorted(set(names) - {instance.name for instance in instances})
+    if missing:
+        yield f"{len(missing)} of the instances are missing: {', '.join(missing)}"
+    surplus = sorted(f"{instance.name} ({instance.id})" for instance in instances if instance.name not in names)
+    if surplus:
+        yield f"{len(surplus)} more than the {len(names)} that the inventory asks for: {', '.join(surplus)}"
+
+
+def _kind(spec: Spec, instances: Sequence[Instance]) -> Iterator[str]:
+    cloud = spec.cloud
+    for instance in instances:
+        who = f"instance {instance.id} is"
+        if instance.instance_type not in cloud.instance_types:
+            yield f"{who} a {instance.instance_type}, the inventory asks for {' or '.join(cloud.instance_types)}"
+        if cloud.zones != "auto" and instance.zone not in cloud.zones:
+            yield f"{who} in {instance.zone}, the inventory asks for {' or '.join(cloud.zones)}"
+        if instance.spot != (cloud.spot is not None):
+            there, wanted = ("a", "none") if instance.spot else ("no", "one")
+            yield f"{who} {there} spot instance, the inventory asks for {wanted}"
+
+
+def _making(spec: Spec, choice: InstanceChoice | None) -> Iterator[str]:
+    """What was asked for when the instances were made and is no longer. An older state does not know all of it."""
+    if choice is None:
+        return
+    for field, new in asked_for(spec).items():
+        if field == HOURS or field not in choice.asked:
+            continue
+        if field == "cloud.image" and new == choice.image_id:  # the family's image, now given by its id
+            continue
+        yield from _changed(field, choice.asked[field], new)
+
+
+def _changed(field: str, old: Any, new: Any) -> Iterator[str]:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in new:
+            yield from _changed(f"{field}.{key}", old.get(key), new[key])
+    elif old != new and field == "cloud.user_data":
+        yield f"{field} is another than it was"
+    elif old != new:
+        yield f"{field} was {_told(old)}, the inventory asks for {_told(new)}"
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_told(part)}" for key, part in value.items())
+    return "nothing" if value is None else str(value)
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that the service can change in place, on these instances."""
+
+    what: Literal["deletion_protection", "internet_bandwidth_mbps", "auto_release_hours"]
+    words: str
+    ids: tuple[str, ...]
+
+
+def changes(spec: Spec, instances: Sequence[Instance], choice: InstanceChoice | None) -> list[Change]:
+    """What is to be changed in place for the instances to be as the inventory says."""
+    cloud = spec.cloud
+    hours = cloud.auto_release_hours
+    was = choice.asked.get(HOURS, hours) if choice else hours
+
+    def differing(is_other: Callable[[Instance], bool]) -> tuple[str, ...]:
+        return tuple(instance.id for instance in instances if is_other(instance))
+
+    found = [
+        Change(
+            "deletion_protection",
+            f"deletion protection {'on' if cloud.deletion_protection else 'off'}",
+            differing(lambda instance: instance.deletion_protection != cloud.deletion_protection),
+        ),
+        Change(
+            "internet_bandwidth_mbps",
+            f"bandwidth {cloud.internet_bandwidth_mbps} Mbit/s",
+            differing(lambda instance: instance.bandwidth_mbps not in (None, cloud.internet_bandwidth_mbps)),
+        ),
+        Change(
+            "auto_release_hours",
+            f"released by itself {hours:g} h from now" if hours else "not released by itself",
+            differing(lambda instance: was != hours or (instance.auto_release_at is None) != (not hours)),
+        ),
+    ]
+    return [change for change in found if change.ids]
