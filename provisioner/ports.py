@@ -322,7 +322,7 @@ class ContainerState:
     """A container as the engine shows it. `image_id` is a digest; `status` is created, running, exited, …
 
     `since` is when it came to that status (ISO 8601, UTC, seconds), "" where the engine does not say. `health` is
-    starting, healthy or unhealthy, "" without a check.
+    starting, healthy or unhealthy, "" without a check. `volumes` maps paths on the host to paths inside.
     """
 
     name: str
@@ -332,6 +332,7 @@ class ContainerState:
     privileged: bool
     since: str = ""
     health: str = ""
+    volumes: Mapping[str, str] = field(default_factory=dict)
 
 
 class Engine(Protocol):

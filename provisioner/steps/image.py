@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shlex
+from collections.abc import Mapping
 from functools import cache
 from hashlib import sha256
+from pathlib import PurePosixPath
 
 from provisioner.deployment import Deployment
 from provisioner.errors import HostError, UsageError
@@ -149,7 +151,7 @@ class ContainerStep(_ImageUser):
         return Description(" ".join([*words, request.image]))
 
     def check(self) -> Finding:
-        """Present when a container of this image runs under the name, with these rights."""
+        """Present when a container of this image runs under the name, with these rights and volumes."""
         engine = self.deployment.engine(self._host)
         found = engine.container(self.image.container)
         if found is None:
@@ -164,6 +166,9 @@ class ContainerStep(_ImageUser):
             return f"{found.name} is {found.status}: it is started anew"
         if found.privileged != self.image.privileged:
             return f"{found.name} is {'' if found.privileged else 'not '}privileged: it is replaced"
+        if _plain(found.volumes) != _plain(self.image.volumes):
+            there = ", ".join(f"{outside} at {inside}" for outside, inside in found.volumes.items()) or "none"
+            return f"{found.name} has other volumes ({there}): it is replaced"
         return ""
 
     def apply(self) -> None:
@@ -173,6 +178,11 @@ class ContainerStep(_ImageUser):
     def undo(self) -> None:
         """Remove it; one that was there before us stays."""
         self.deployment.engine(self._host).remove(self.image.container)
+
+
+def _plain(volumes: Mapping[str, str]) -> set[tuple[PurePosixPath, PurePosixPath]]:
+    """Volumes whatever slashes their paths end in."""
+    return {(PurePosixPath(outside), PurePosixPath(inside)) for outside, inside in volumes.items()}
 
 
 def reach_warnings(spec: Spec, image: ImageSpec) -> list[str]:

@@ -718,6 +718,9 @@ def test_container_gets_capabilities_volumes_and_shared_memory(engine: DockerEng
     assert host["ShmSize"] == 512 * 1024 * 1024
     assert asked["Healthcheck"]["Test"] == ["CMD-SHELL", "true"]
     assert asked["Healthcheck"]["Interval"] == 60 * 10**9
+    state = engine.container("one")
+    assert state is not None
+    assert state.volumes == {"/data/ILSVRC2012": "/opt/ILSVRC2012"}
 
 
 def test_start_replaces_our_own_container(engine: DockerEngine, fake: FakeEngine) -> None:

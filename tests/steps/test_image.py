@@ -60,7 +60,12 @@ class Engine:
     def start(self, request: ContainerRequest) -> None:
         self.asked.append(("start", request))
         self.running[request.name] = ContainerState(
-            request.name, request.image, self.images[request.image], "running", request.privileged
+            request.name,
+            request.image,
+            self.images[request.image],
+            "running",
+            request.privileged,
+            volumes=request.volumes,
         )
 
     def remove(self, name: str) -> None:
@@ -315,10 +320,15 @@ def test_a_container_is_healthy_while_what_spark_noted_runs(tmp_path: Path) -> N
         (ContainerState("az1", "old:1", "sha256:old", "running", True), "is of another image, old:1: it is replaced"),
         (ContainerState("az1", "new:1", "sha256:new", "exited", True), "is exited: it is started anew"),
         (ContainerState("az1", "new:1", "sha256:new", "running", False), "is not privileged: it is replaced"),
+        (
+            ContainerState("az1", "new:1", "sha256:new", "running", True, volumes={"/old": "/data"}),
+            "has other volumes (/old at /data): it is replaced",
+        ),
+        (ContainerState("az1", "new:1", "sha256:new", "running", True), "has other volumes (none): it is replaced"),
     ],
 )
 def test_a_container_that_differs_makes_way(state: ContainerState, detail: str) -> None:
-    stage = Stage(pull="new:1", container="az1", privileged=True)
+    stage = Stage(pull="new:1", container="az1", privileged=True, volumes={"/new": "/data"})
     stage.engine.images["new:1"] = "sha256:new"
     stage.engine.running["az1"] = state
     finding = stage.container.check()

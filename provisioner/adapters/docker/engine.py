@@ -7,7 +7,7 @@ import tarfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
 from typing import Any
 
@@ -197,6 +197,7 @@ class DockerEngine:
             privileged=bool(found["HostConfig"]["Privileged"]),
             since=_since(found),
             health=(found["State"].get("Health") or {}).get("Status", ""),
+            volumes=_volumes(found["HostConfig"].get("Binds") or ()),
         )
 
     def start(self, request: ContainerRequest) -> None:
@@ -286,6 +287,12 @@ def mirrored(tag: str, mirror: str) -> str:
     else:
         path = tag if slash else f"library/{tag}"
     return f"{mirror.partition('://')[2] or mirror}".rstrip("/") + f"/{path}"
+
+
+def _volumes(binds: Iterable[str]) -> dict[str, str]:
+    """`OUTSIDE:INSIDE[:OPTIONS]` as the engine keeps them; no path of ours has a colon."""
+    pairs = (bind.split(":") for bind in binds)
+    return {outside: inside for outside, inside, *_ in pairs}
 
 
 def _since(found: Mapping[str, Any]) -> str:
