@@ -89,6 +89,15 @@ def test_a_type_that_no_list_knows_is_a_warning_offline_and_described_by_the_ser
     assert changing(site.simulator.calls) == []
 
 
+def test_up_asks_about_such_a_type_before_it_creates_anything(site: Site) -> None:
+    inventory = unlisted(site, "ecs.x9ae.large")
+    site.up(inventory)
+    actions = site.actions()
+    assert actions.index("DescribeInstanceTypes") < actions.index("CreateVpc") < actions.index("RunInstances")
+    state = json.loads((site.folder / "state/provisioner/demo/state.json").read_text())
+    assert [host["instance_type"] for host in state["hosts"]] == ["ecs.x9ae.large"]
+
+
 def test_a_processor_that_cannot_do_bf16_is_refused_online_and_by_up(site: Site) -> None:
     inventory = unlisted(site, "ecs.x6.xlarge")
     assert site.run("plan", inventory).code == 0
