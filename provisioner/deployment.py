@@ -32,8 +32,8 @@ LAG_S = 15.0
 @dataclass(frozen=True)
 class Outside:
     """The adapters. `cloud` connects, and is None for hosts that exist already; `progress` takes a line for the person,
-    `caller_cidrs` says where SSH is to be let in from, `public_key` is the deployment's own SSH key, `program` is this
-    program's version, with its commit where it runs from a checkout."""
+    `untold` hears what could not be noted down, `caller_cidrs` says where SSH is to be let in from, `public_key` is the
+    deployment's own SSH key, `program` is this program's version, with its commit where it runs from a checkout."""
 
     store: Store
     clock: Clock
@@ -41,6 +41,7 @@ class Outside:
     cloud: Callable[[], Cloud] | None = None
     engine: Callable[[Connection], Engine] | None = None
     progress: Callable[[str], None] = lambda text: None
+    untold: Callable[[str], None] = lambda text: None
     caller_cidrs: Callable[[], tuple[str, ...]] = lambda: ()
     public_key: Callable[[], str] = lambda: ""
     host_logs: HostLogs | None = None
@@ -68,7 +69,7 @@ class Deployment:
 
     def __post_init__(self) -> None:
         if self.outside is not None and self.outside.host_logs is not None:
-            self._recording = Recording(self.outside.host_logs)
+            self._recording = Recording(self.outside.host_logs, self.outside.untold)
 
     # ------------------------------------------------------------------------------------------------- names
 

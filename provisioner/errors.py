@@ -19,6 +19,7 @@ ProvisionerError                    exit 1
 ├── StateError                      the state folder cannot be used
 │   ├── LockedError                 another run holds this deployment
 │   └── PlaceGoneError              the simulator that held the deployment is gone for good, and all in it
+├── OutputError                     standard output cannot be written
 ├── PartialFailureError             several hosts failed; carries each failure
 └── LeftoverError                   after `down`, something is still there; lists it with ids
 InterruptedRun                      exit 130: Ctrl-C
@@ -149,6 +150,10 @@ class LockedError(StateError):
 
 class PlaceGoneError(StateError):
     """The simulator in which a deployment lived is gone for good, and so is all that it held."""
+
+
+class OutputError(ProvisionerError):
+    """Standard output cannot be written, and showing something there was all that was left to do."""
 
 
 class PartialFailureError(ProvisionerError):

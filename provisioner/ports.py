@@ -258,6 +258,13 @@ class Store(Protocol):
         """A copy of the state to change; it is the state once the block has ended, and is on the disk."""
         ...
 
+    def begin_removal(self) -> None:
+        """From now on a change of the state that cannot be written is kept in memory, and does not raise.
+
+        Nothing may be created that is not recorded first; but what exists and is to go is known by its tags.
+        """
+        ...
+
     def secret(self, name: str) -> Secret:
         """A generated secret that stays the same for the life of the deployment; a file of its own, 0600."""
         ...

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from provisioner.errors import ConnectError, HostError
+from provisioner.errors import ConnectError, HostError, StateError
 from provisioner.ports import Completed, Connection, HostLogs, OnBytes, OnLine, Shell
 
 
@@ -16,11 +16,12 @@ class Recording:
     """Decides what goes into the hosts' logs: what runs while a step changes its host, not what its checks run.
 
     `up` checks every step each time, with dozens of commands whose output nobody misses. Safe to use from several
-    threads.
+    threads. A log that cannot be written stops no command: `untold` hears of it, once.
     """
 
-    def __init__(self, logs: HostLogs) -> None:
+    def __init__(self, logs: HostLogs, untold: Callable[[str], None]) -> None:
         self._logs = logs
+        self._untold: Callable[[str], None] | None = untold
         self._entries: dict[str, int] = {}
         self._lock = threading.Lock()
 
@@ -29,7 +30,7 @@ class Recording:
         """Record the host's commands meanwhile. A HostError that leaves it names the log, if anything was printed."""
         with self._lock:
             self._entries[host] = 0
-        self._logs.append(host, f"=== {title}")
+        self._append(host, f"=== {title}")
         try:
             yield
         except ConnectError:
@@ -53,14 +54,23 @@ class Recording:
                 return on_line
             self._entries[host] += 1
             number = self._entries[host]
-        self._logs.append(host, f"[{number}] $ {title}")
+        self._append(host, f"[{number}] $ {title}")
 
         def line(text: str) -> None:
-            self._logs.append(host, f"[{number}] {text}")
+            self._append(host, f"[{number}] {text}")
             if on_line is not None:
                 on_line(text)
 
         return line
+
+    def _append(self, host: str, line: str) -> None:
+        try:
+            self._logs.append(host, line)
+        except StateError as error:
+            with self._lock:
+                untold, self._untold = self._untold, None
+            if untold:
+                untold(str(error))
 
 
 class RecordedShell:

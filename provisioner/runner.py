@@ -42,9 +42,12 @@ SHOWS_S = 30.0
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened, for the console, for `--json` and for events.jsonl."""
+    """Something that happened, for the console, for `--json` and for events.jsonl.
 
-    kind: Literal["phase", "start", "present", "done", "failed", "undone", "progress"]
+    An error is something that could not be noted down, or told, without stopping the rest.
+    """
+
+    kind: Literal["phase", "start", "present", "done", "failed", "undone", "progress", "error"]
     text: str = ""
     phase: str = ""
     host: str | None = None
@@ -233,8 +236,10 @@ class Runner:
     def down(self) -> list[Resource]:
         """Undo what has no owner, in reverse order, then look again by tag; what was removed.
 
-        One failure does not stop the rest. Raises LeftoverError that lists what is still there, or the failures.
+        One failure does not stop the rest, nor does a disk on which nothing can be noted any more. Raises LeftoverError
+        that lists what is still there, or the failures.
         """
+        self.deployment.store.begin_removal()
         has_cloud = self.deployment.ports.cloud is not None
         failures: list[tuple[str, ProvisionerError]] = []
         if has_cloud:

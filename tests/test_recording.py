@@ -119,7 +119,7 @@ def test_outside_of_steps_nothing_is_recorded(logged: Logged) -> None:
 
 def test_an_engines_lines_and_a_containers_commands_are_recorded(logged: Logged, tmp_path: Path) -> None:
     heard: list[str] = []
-    recording = Recording(logged.logs)
+    recording = Recording(logged.logs, heard.append)
     inside = RecordedShell(FakeHost("inside", tmp_path / "inside"), "a", recording)
     with recording.of("a", "Start"):
         inside.run("echo from inside")
@@ -133,3 +133,17 @@ def test_an_engines_lines_and_a_containers_commands_are_recorded(logged: Logged,
         "[1] a layer",
     ]
     assert heard == ["a layer"]
+
+
+def test_a_log_that_cannot_be_written_stops_no_command_and_is_told_once(logged: Logged) -> None:
+    """A full disk: what is to be done or undone on the host is more than its log."""
+    logged.logs.path("a").mkdir(parents=True)
+    untold: list[str] = []
+    deployment = logged.bench.deployment
+    deployment.outside = replace(deployment.ports, untold=untold.append)
+    logged.bench.deployment = Deployment(deployment.spec, deployment.outside)
+    ran: list[str] = []
+    logged.up(lambda here: ran.append(here.connection("a").run("echo installed; echo ready").output))
+    assert ran == ["installed\nready\n"]
+    (told,) = untold
+    assert "a.log cannot be used: Is a directory" in told

@@ -15,7 +15,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -65,6 +65,9 @@ class FolderStore:
         self.folder = folder
         self._mutex = threading.RLock()
         self._state: State | None = None
+        self._removing = False
+        self.unwritten: StateError | None = None
+        """Why a change of the state is not on the disk, after `begin_removal`."""
 
     @classmethod
     def open(cls, name: str, *, create: bool) -> FolderStore:
@@ -107,9 +110,21 @@ class FolderStore:
     def keep(self, state: State) -> None:
         """Put a whole state in place of what there was."""
         content = state.written()
-        with self._mutex, readable_errors(self._file):
-            self._save(content)
+        with self._mutex:
+            try:
+                with readable_errors(self._file):
+                    self._save(content)
+            except StateError as error:
+                if not self._removing:
+                    raise
+                self.unwritten = error
+            else:
+                self.unwritten = None
             self._state = parse(content, str(self._file))  # what is in memory is what the next command reads
+
+    def begin_removal(self) -> None:
+        """As ports.Store.begin_removal."""
+        self._removing = True
 
     def secret(self, name: str) -> Secret:
         """A generated secret (256 bits, URL-safe) that stays the same; a file of its own, 0600."""
@@ -206,7 +221,8 @@ class FolderStore:
                 ) from None
         try:
             since = datetime.now(timezone.utc).isoformat(timespec="seconds")
-            self.write("lock.json", json.dumps({"pid": os.getpid(), "command": _command_line(), "since": since}))
+            with suppress(StateError):  # without it other runs are kept out all the same, and not told by whom
+                self.write("lock.json", json.dumps({"pid": os.getpid(), "command": _command_line(), "since": since}))
             self._load()  # another run may have written between `open` and here
             yield
         finally:

@@ -11,24 +11,29 @@ import traceback
 from types import FrameType
 from typing import NoReturn
 
-from provisioner.errors import HostError, InterruptedRun, PartialFailureError, ProvisionerError
+from provisioner.cli import console, streams
+from provisioner.errors import InterruptedRun, ProvisionerError
 
 
 def main() -> NoReturn:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong usage or inventory, 130 interrupted."""
+    streams.prepare()
     # Cancelling a CI job sends SIGTERM; it deserves the same care as Ctrl-C.
     signal.signal(signal.SIGTERM, _interrupt)
+    code = 0
     try:
         from provisioner.cli.app import app
 
         app()
+    except SystemExit as end:  # typer's own: a wrong command line, or the status of a host's command
+        code = end.code if isinstance(end.code, int) else 0
     except (Exception, KeyboardInterrupt) as error:
+        code = _told(error).exit_code
         if "--debug" in sys.argv:
-            traceback.print_exc()
-        else:
-            report_error(_told(error))
-        sys.exit(_told(error).exit_code)
-    sys.exit(0)
+            streams.stderr.write(traceback.format_exc())
+        elif not streams.reader_is_gone(error):
+            console.report_error(_told(error))
+    sys.exit(console.exit_code(code))
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
@@ -41,21 +46,10 @@ def _told(error: BaseException) -> ProvisionerError:
         return error
     if isinstance(error, KeyboardInterrupt):
         return InterruptedRun("interrupted")
-    if isinstance(error, OSError) and error.filename:
-        return ProvisionerError(f"{error.filename} cannot be used: {error.strerror}", "check the path and its owner")
+    if isinstance(error, OSError) and error.strerror:
+        what = f"{error.filename} cannot be used" if error.filename else "the system refused"
+        return ProvisionerError(f"{what}: {error.strerror}", "check the path, its owner and the free space")
     what = f"{type(error).__name__}: {error}"
     return ProvisionerError(
         f"a mistake in this program, please report it: {what}", "`provisioner --debug …` shows where"
     )
-
-
-def report_error(error: ProvisionerError) -> None:
-    """One sentence to stderr, and the last lines that the failing host printed."""
-    print(f"provisioner: {error}", file=sys.stderr)
-    failures = error.failures if isinstance(error, PartialFailureError) else [("", error)]
-    for step, failure in failures:
-        if step:
-            print(f"  {step}: {failure}", file=sys.stderr)
-        if isinstance(failure, HostError):
-            for line in failure.tail:
-                print(f"    | {line}", file=sys.stderr)

@@ -8,7 +8,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from provisioner.errors import InterruptedRun
+from provisioner.cli.console import line
+from provisioner.errors import InterruptedRun, ProvisionerError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -26,7 +27,7 @@ def _version(wanted: bool) -> None:
     if wanted:
         from provisioner import __version__
 
-        print(f"provisioner {__version__}")
+        line(f"provisioner {__version__}")
         raise typer.Exit
 
 
@@ -50,6 +51,8 @@ def command(application: typer.Typer, name: str | None = None, **settings: Any) 
                 return function(*args, **kwargs)
             except KeyboardInterrupt:
                 raise InterruptedRun("interrupted") from None
+            except BrokenPipeError as error:  # a connection's: typer would take it for standard output's, and be silent
+                raise ProvisionerError("the other side closed a connection", "run the command again") from error
 
         application.command(name, **settings)(run)
         return function

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import sys
 import time
 from pathlib import Path, PurePosixPath
 
+from provisioner.cli import console
 from provisioner.errors import UsageError
 from provisioner.ports import Connection, OnBytes
 
@@ -19,7 +19,7 @@ class Progress:
     """What is being copied: on a terminal one line that is written over, else a line for each file that is done."""
 
     def __init__(self) -> None:
-        self._terminal = sys.stdout.isatty()
+        self._terminal = console.on_terminal()
         self._began_at = self._shown_at = 0.0
         self._open = False
 
@@ -42,18 +42,18 @@ class Progress:
         if self._terminal:
             self._show(moving(number, of, name, size, size, time.monotonic() - self._began_at))
         else:
-            print(f"{number} of {of}: {name}, {_mib(size)} MiB", flush=True)
+            console.line(f"{number} of {of}: {name}, {_mib(size)} MiB")
 
     def close(self) -> None:
         """What is printed next begins on a line of its own."""
         if self._open:
-            print(flush=True)
+            console.line()
             self._open = False
 
     def _show(self, text: str) -> None:
         width = shutil.get_terminal_size().columns - 1  # a full line would wrap, and could not be written over
         shown = text if len(text) <= width else f"…{text[len(text) - width + 1 :]}"
-        print(f"\r{shown}\x1b[K", end="", flush=True)
+        console.over_line(shown)
         self._open, self._shown_at = True, time.monotonic()
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from provisioner.cli.app import app, command
+from provisioner.cli.console import line
 from provisioner.errors import ProvisionerError, UsageError
 
 data = typer.Typer(help="Training data in a folder of this machine.", no_args_is_help=True, rich_markup_mode=None)
@@ -32,9 +33,9 @@ def check(
     """Decode every picture; say how many there are, of which labels, and which are damaged."""
     found = _workload_data("check", str(path), *(["--limit", str(limit)] if limit else []))
     if as_json:
-        print(json.dumps(found))
+        line(json.dumps(found))
     else:
-        print("\n".join(_words(found)))
+        line("\n".join(_words(found)))
     damaged = sum(split.get("corrupt", 0) for split in found["splits"].values())
     if damaged:
         raise ProvisionerError(f"{damaged} pictures in {path} cannot be decoded", "replace them, or leave them out")
@@ -52,7 +53,7 @@ def measure(
     options = {"--batch-size": batch_size, "--image-size": image_size, "--batches": batches}
     found = _workload_data("measure", str(path), *(str(word) for option in options.items() for word in option))
     text = f"{path}: {found['images_per_second']:.1f} images/s on this machine's cores"
-    print(json.dumps(found) if as_json else text)
+    line(json.dumps(found) if as_json else text)
 
 
 def _words(found: dict[str, Any]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from provisioner.cli.app import app, command
+from provisioner.cli.console import line, raw_line
 from provisioner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,7 +49,8 @@ def _chosen(deployment: Deployment, host: str | None) -> str:
 
 
 def _printer(prefix: str) -> OnLine:
-    return lambda text: print(prefix + text, flush=True)
+    """For the output of a command that a person gave: as the host prints it."""
+    return lambda text: raw_line(prefix + text)
 
 
 @command(app)
@@ -72,7 +73,7 @@ def exec_(context: typer.Context, name: Name, host: Host = None, container: Cont
 
     if not context.args:
         raise UsageError("no command was given", f"write `provisioner exec {name} -- COMMAND`")
-    line = context.args[0] if len(context.args) == 1 else shlex.join(context.args)
+    words = context.args[0] if len(context.args) == 1 else shlex.join(context.args)
     failures: list[tuple[str, ProvisionerError]] = []
     with _looking(name) as deployment:
         hosts = deployment.host_names if host == "all" else (_chosen(deployment, host),)
@@ -80,7 +81,7 @@ def exec_(context: typer.Context, name: Name, host: Host = None, container: Cont
         def on(each: str) -> int:
             shell = deployment.shell(each) if container else deployment.connection(each)
             prefix = f"[{each}] " if len(hosts) > 1 else ""
-            return shell.run(line, timeout_s=None, check=False, on_line=_printer(prefix)).status
+            return shell.run(words, timeout_s=None, check=False, on_line=_printer(prefix)).status
 
         if len(hosts) == 1:
             raise typer.Exit(on(hosts[0]))
@@ -119,7 +120,7 @@ def cp(source: str, target: str) -> None:
                 count = copying.download(connection, path, Path(target), progress)
         finally:
             progress.close()
-    print(f"{count} file{'s' if count != 1 else ''} copied")
+    line(f"{count} file{'s' if count != 1 else ''} copied")
 
 
 @command(app)
@@ -140,16 +141,16 @@ def logs(
         chosen = host and _chosen(described, host)
         others = {f"{each}.log" for each in described.host_names if each != chosen}
         for path in sorted(path for path in store.folder.glob("logs/*.log") if path.name not in others):
-            print(f"==> {path} <==")
-            sys.stdout.write(path.read_text(encoding="utf-8", errors="replace"))
+            line(f"==> {path} <==")
+            line(path.read_text(encoding="utf-8", errors="replace").rstrip("\n"))
         if store.state.removed_at:
             return
     with _looking(name) as deployment:
         chosen = _chosen(deployment, host)
         deployment.facts(chosen)
         folder = shlex.quote(work_folder(deployment, chosen))
-        line = f"tail -n 50 {'-F' if follow else ''} {folder}/logs/*.log"
-        deployment.shell(chosen).run(line, timeout_s=None, check=False, on_line=_printer(""))
+        words = f"tail -n 50 {'-F' if follow else ''} {folder}/logs/*.log"
+        deployment.shell(chosen).run(words, timeout_s=None, check=False, on_line=line)
 
 
 @command(app)

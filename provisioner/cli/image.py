@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from provisioner.cli.app import app, command
+from provisioner.cli.console import line
 from provisioner.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ def build(
         raise UsageError(f"there is no bundled image {name}", "it is spark, zoo-release or zoo-nightly") from None
     checked_arguments(spec)
     wanted = tag or tag_of(spec)
-    made = provide(_engine(), spec, wanted, lambda line: print(line, flush=True))
-    print(f"{wanted} is {made}")
+    made = provide(_engine(), spec, wanted, line)
+    line(f"{wanted} is {made}")
 
 
 def _pair(word: str) -> tuple[str, str]:
@@ -79,8 +80,8 @@ def push(
             "--password-env is not the name of an environment variable",
             f"put the password into one, and give that one's name; without the option it is {PASSWORD}",
         ) from None
-    digest = _engine().push(tag, on_progress=lambda line: print(line, flush=True), login=login)
-    print(f"{tag} is {digest}")
+    digest = _engine().push(tag, on_progress=line, login=login)
+    line(f"{tag} is {digest}")
 
 
 def _engine() -> Engine:

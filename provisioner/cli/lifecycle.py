@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from provisioner.cli.app import app, command
+from provisioner.cli.console import line, somebody_there, untold
 from provisioner.errors import InterruptedRun, PlaceGoneError, StateError, UsageError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def init(name: Annotated[str, typer.Argument(metavar="NAME", help="The deploymen
             file.write(text)
     except FileExistsError:
         raise UsageError(f"{path} exists already", "choose another name, or remove it") from None
-    print(f"wrote {path}; next: provisioner plan {path}")
+    line(f"wrote {path}; next: provisioner plan {path}")
 
 
 @command(app)
@@ -97,7 +97,7 @@ def up(
     spec = load(inventory)
     if spec.runtime == "docker" and spec.image and not wiring.has_images(spec):
         login_of(spec.image.registry_login)  # before anything is created that would wait for a password
-    console = Console(as_json=as_json)
+    console = Console(as_json=as_json, goes_on=True)
     if not yes:
         _confirm(spec, steps.plan(wiring.for_plan(spec, online=True)), console, online)
     with wiring.opened(spec, console.event, create=True) as (deployment, emit):
@@ -134,7 +134,7 @@ def up(
 def _confirm(spec: Spec, planned: Plan, console: Console, online: bool) -> None:
     from provisioner.cli import show
 
-    if not sys.stdin.isatty():
+    if not somebody_there():
         raise UsageError("nobody is there to say yes", "add --yes, or look first with `provisioner plan`")
     document = show.plan_document(planned)
     show.plan_summary(document, console)
@@ -181,7 +181,10 @@ def _remove_all(runner: Runner, deployment: Deployment, console: Console) -> lis
         raise InterruptedRun("interrupted while removing", f"`provisioner down {name}` goes on with it") from None
     finally:
         console.close()
-    wiring.ended(deployment.store)  # type: ignore[arg-type]
+    try:
+        wiring.ended(deployment.store)  # type: ignore[arg-type]
+    except StateError as error:
+        untold(f"everything was removed, which could not be noted: {error}; then `provisioner down` again notes it")
     if gone:
         console.say(f"\n{gone.message}: there is nothing left to remove.")
     elif deployment.ports.cloud is not None:
@@ -214,12 +217,12 @@ def down(name: Name, yes: Yes = False, as_json: Json = False) -> None:
     from provisioner.runner import Runner
 
     spec = wiring.saved_spec(name)
-    console = Console(as_json=as_json)
+    console = Console(as_json=as_json, goes_on=True)
     _, unread = FolderStore.open(name, create=False).state.spec()
     if unread:
         console.warn(f"what another version of provisioner wrote into the inventory is left out: {', '.join(unread)}")
     if not yes:
-        if not sys.stdin.isatty():
+        if not somebody_there():
             raise UsageError("nobody is there to say yes", "add --yes")
         if not console.ask(f"Remove everything of {name}?"):
             raise UsageError("not confirmed, nothing was removed")
@@ -275,7 +278,7 @@ def run(
         raise UsageError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
     spec: Spec = saved.model_copy(update={"workload": workload})
     inventory.check_workload(spec)
-    console = Console(as_json=as_json)
+    console = Console(as_json=as_json, goes_on=True)
     with wiring.opened(spec, console.event, create=False) as (deployment, emit):
         if deployment.store.state.removed_at:
             raise StateError(f"{name} was removed", "`provisioner up` makes it anew")
@@ -314,7 +317,7 @@ def report(
     else:
         text = show.report_text(names[0], FolderStore.open(names[0], create=False), format_)
     if output is None:
-        print(text.rstrip("\n"))
+        line(text.rstrip("\n"))
     else:
         output.write_text(text, encoding="utf-8")
 
@@ -361,4 +364,4 @@ def sweep(
     from provisioner.cli import online
     from provisioner.cli.console import Console
 
-    online.sweep(region, yes, Console(as_json=as_json))
+    online.sweep(region, yes, Console(as_json=as_json, goes_on=True))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from provisioner import catalog
+from provisioner.cli.console import somebody_there
 from provisioner.deployment import Deployment
 from provisioner.errors import CloudRefusedError, LeftoverError, NoCapacityError, TypeRefusedError, UsageError
 
@@ -180,7 +180,7 @@ def sweep(region: str, yes: bool, console: Console) -> None:
     if found and not console.as_json:
         console.table(("DEPLOYMENT", "KIND", "ID", "NAME", "STATE"), rows)
     if found and not yes:
-        if not sys.stdin.isatty():
+        if not somebody_there():
             raise UsageError(f"{len(found)} resources found and nobody is there to say yes", "add --yes to remove them")
         if not console.ask(f"Remove these {len(found)} resources in {region}?"):
             raise UsageError("not confirmed, nothing was removed")

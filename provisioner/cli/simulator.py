@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from provisioner.cli.app import app, command
+from provisioner.cli.console import line
 
 simulator = typer.Typer(help="The bundled simulator of the cloud.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(simulator, name="simulator")
@@ -32,8 +33,8 @@ def serve(
         raise UsageError(f"--machines {machines} is not known", "it is process, booted or none")
 
     def ready(running: server.Simulator) -> None:
-        print(f"simulator at {running.endpoint}", flush=True)
-        print(f"  export PROVISIONER_ENDPOINT={running.endpoint}", flush=True)
+        line(f"simulator at {running.endpoint}")
+        line(f"  export PROVISIONER_ENDPOINT={running.endpoint}")
 
     injected = json.loads(faults.read_text()) if faults else ()
     server.serve(port=port, machines=machines, pace=pace, faults=injected, state_file=state, on_ready=ready)
@@ -46,9 +47,9 @@ def status() -> None:
 
     running = [found for folder in _folders() if (found := background.status(folder))]
     for found in running:
-        print(f"simulator at {found.endpoint}, pid {found.pid}, machines: {found.machines}")
+        line(f"simulator at {found.endpoint}, pid {found.pid}, machines: {found.machines}")
     if not running:
-        print("no simulator is running")
+        line("no simulator is running")
 
 
 @command(simulator)
@@ -57,7 +58,7 @@ def stop() -> None:
     from provisioner.simulator import background
 
     stopped = [background.stop(folder) for folder in _folders()]
-    print("stopped" if any(stopped) else "no simulator was running")
+    line("stopped" if any(stopped) else "no simulator was running")
 
 
 @command(simulator)
@@ -72,7 +73,7 @@ def clean() -> None:
         except RuntimeError as error:
             what = f"could not clean up {folder}: {error}"
             raise ProvisionerError(what, "try again, as the user who started it") from None
-        print(f"nothing is left of the simulator in {folder}")
+        line(f"nothing is left of the simulator in {folder}")
 
 
 def _folders() -> list[Path]:

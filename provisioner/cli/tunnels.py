@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from provisioner.cli.console import line
 from provisioner.deployment import Deployment
 from provisioner.errors import ProvisionerError
 from provisioner.ports import Connection
@@ -64,13 +65,13 @@ def serve(pages: Sequence[Page], *, browse: bool) -> None:
         listener = _listen(page.port)
         listeners.append(listener)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        print(f"{page.title:{width}} {url}", flush=True)
+        line(f"{page.title:{width}} {url}")
         threading.Thread(target=_accept, args=(listener, page), daemon=True).start()
         if browse and page is pages[0]:
             import webbrowser
 
             webbrowser.open(url)
-    print("Ctrl-C ends it", flush=True)
+    line("Ctrl-C ends it")
     try:
         threading.Event().wait()
     finally:

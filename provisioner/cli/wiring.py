@@ -66,17 +66,30 @@ def opened(spec: Spec, emit: Emit, *, create: bool) -> Iterator[tuple[Deployment
         if create:
             begin(store, spec, place)
 
-        def record(event: Event) -> None:
-            if event.kind != "progress":
-                at = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-                store.append("events.jsonl", _json({"at": at, **event.as_json()}))
-            emit(event)
-
+        record = _recorder(store, emit)
         deployment = Deployment(spec, outside(spec, store, record, there))
         try:
             yield deployment, record
         finally:
             deployment.close()
+
+
+def _recorder(store: FolderStore, emit: Emit) -> Emit:
+    """Keeps events in the folder and passes them on; where they cannot be kept they are passed on all the same."""
+    kept = True
+
+    def record(event: Event) -> None:
+        nonlocal kept
+        if kept and event.kind != "progress":
+            at = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+            try:
+                store.append("events.jsonl", _json({"at": at, **event.as_json()}))
+            except StateError as error:
+                kept = False
+                emit(Event("error", str(error)))
+        emit(event)
+
+    return record
 
 
 def begin(store: FolderStore, spec: Spec, place: Place) -> None:
@@ -100,16 +113,20 @@ def _now() -> datetime:
 
 
 def ended(store: FolderStore) -> None:
-    """Note that everything is removed. Measurements stay; keys and secrets go."""
+    """Note that everything is removed. Measurements stay; keys and secrets go. Raises StateError."""
     import shutil
 
     from provisioner.adapters.ssh import own_key
+    from provisioner.adapters.store import readable_errors
 
     with store.changing() as state:
         state.removed_at = _now()
-    for path in (own_key(store.folder), store.known_hosts):
-        path.unlink(missing_ok=True)
-    shutil.rmtree(store.folder / "secrets", ignore_errors=True)
+    if store.unwritten:
+        raise store.unwritten
+    with readable_errors(store.folder):
+        for path in (own_key(store.folder), store.known_hosts):
+            path.unlink(missing_ok=True)
+        shutil.rmtree(store.folder / "secrets", ignore_errors=True)
 
 
 def saved_spec(name: str, *, whole: bool = False) -> Spec:
@@ -159,6 +176,7 @@ def outside(spec: Spec, store: FolderStore, emit: Emit, there: EcsCloud | None =
         else None,
         engine=_engine,
         progress=progress,
+        untold=lambda text: emit(Event("error", text)),
         caller_cidrs=cache(lambda: caller_cidrs(spec, store.state.place)),
         public_key=lambda: _public_key(store),
         program=program,

@@ -22,7 +22,7 @@ def main() -> None:
     faults: list[dict[str, Any]] = json.loads(options.faults.read_text()) if options.faults else []
 
     def ready(simulator: Simulator) -> None:
-        print(f"listening on {simulator.endpoint}, machines: {simulator.machines}", flush=True)
+        print(f"listening on {simulator.endpoint}, machines: {simulator.machines}", flush=True)  # noqa: T201 - a program of its own
         if options.ready_file:
             write_ready(options.ready_file, simulator.port)
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from provisioner import steps
 from provisioner.adapters.store import FolderStore
-from provisioner.cli import report_error, wiring
+from provisioner.cli import wiring
+from provisioner.cli.console import report_error
 from provisioner.errors import ProvisionerError
 from provisioner.inventory import load
 from provisioner.runner import Event, Runner
