@@ -19,8 +19,8 @@ from provisioner.catalog.instance_types import (
     suggestion,
 )
 from provisioner.catalog.mirrors import RegionMirrors, region_mirrors
-from provisioner.catalog.models import Model, models
 from provisioner.catalog.processors import Processor, processor
+from provisioner.catalog.workload_models import Model, models
 
 __all__ = [
     "ContainerImage",
