@@ -29,6 +29,11 @@ def asked_for(spec: Spec) -> dict[str, Any]:
         "cloud.ram_role": cloud.ram_role,
         "cloud.user_data": sha256(cloud.user_data.encode()).hexdigest()[:12] if cloud.user_data else None,
         HOURS: cloud.auto_release_hours,
+        "cloud.vpc_cidr": None if cloud.vpc_id else cloud.vpc_cidr,
+        "cloud.vpc_id": cloud.vpc_id,
+        "cloud.vswitch_id": cloud.vswitch_id,
+        "cloud.security_group_id": cloud.security_group_id,
+        "cloud.key_pair": cloud.key_pair,
         "ssh.user": NON_ROOT if spec.ssh.user == NON_ROOT else "root",
         "runtime": spec.runtime,
     }

@@ -94,9 +94,11 @@ class _CloudStep:
         return Description(title, (PlannedResource(self.kind, self.deployment.spec.name, attributes),))
 
     def undo(self) -> None:
-        """Delete ours; leave a given one alone."""
-        if not self.given:
-            delete_tagged(self.deployment, self.kind)
+        """Delete ours. A given one is left alone, since it does not carry the deployment's tags.
+
+        There may be one of ours although one is given: the inventory may have come to name it later.
+        """
+        delete_tagged(self.deployment, self.kind)
 
 
 class VpcStep(_CloudStep):

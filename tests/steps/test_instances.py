@@ -350,6 +350,11 @@ LASTING = [
     ({"cloud": {"image_id": "m-1"}}, r"cloud\.image was acs:alibaba_cloud_linux_3\w+, the inventory asks for m-1"),
     ({"cloud": {"ram_role": "role"}}, r"cloud\.ram_role was nothing, the inventory asks for role"),
     ({"cloud": {"user_data": "#!/bin/sh"}}, r"cloud\.user_data is another than it was"),
+    (
+        {"cloud": {"vpc_id": "vpc-1", "security_group_id": "sg-1"}},
+        r"cloud\.vpc_id was nothing, the inventory asks for vpc-1; cloud\.security_group_id was nothing",
+    ),
+    ({"cloud": {"vpc_cidr": "10.0.0.0/16"}}, r"cloud\.vpc_cidr was 172\.16\.0\.0/16, .* asks for 10\.0\.0\.0/16"),
     ({"ssh": {"user": "ecs-user"}}, r"ssh\.user was root, the inventory asks for ecs-user"),
     ({"runtime": "docker", "image": {"pull": "a.example/b:1"}}, r"runtime was host, the inventory asks for docker"),
 ]

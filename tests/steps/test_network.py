@@ -158,9 +158,10 @@ def test_given_ids_are_used_and_neither_made_nor_deleted() -> None:
     given.up()
     assert [step.id() for step in given.steps] == ["vpc-given", "vsw-given", "sg-given", "pair-given"]
     assert given.vswitch.in_zone("cn-hangzhou-i") == "vsw-given"
+    assert given.cloud.calls == []
     for step in reversed(given.steps):
         step.undo()
-    assert given.cloud.calls == []
+    assert {call.name for call in given.cloud.calls} == {"find"}
     assert [step.describe().title for step in given.steps] == [
         "Use vpc vpc-given",
         "Use vswitch vsw-given",
@@ -176,6 +177,13 @@ def test_ours_are_deleted_and_nothing_else(made: Site) -> None:
     assert set(made.cloud.resources) == {kept}
     for step in reversed(made.steps):
         step.undo()  # gone already is fine
+
+
+def test_ours_goes_although_the_inventory_has_come_to_name_another(made: Site) -> None:
+    later = Site(made.bench.again(cloud=GIVEN))
+    for step in reversed(later.steps):
+        step.undo()
+    assert made.cloud.count() == {}
 
 
 # ------------------------------------------------------------------------------------------------ zones
