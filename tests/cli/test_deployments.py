@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html.parser import HTMLParser
@@ -485,7 +486,9 @@ def test_the_proxy_is_not_asked_for_this_machines_address(
     """It would tell its own, and SSH would be opened to everybody behind it, but not to us."""
     url, handler = address_service
     handler.answer = b"203.0.113.7"
-    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setattr(urllib.request, "_opener", None)  # which keeps the proxies of its first use
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody answers there
     text = f"name: mine\nprovider: alibaba\nruntime: host\ncloud: {{address_service: '{url}'}}\n"
