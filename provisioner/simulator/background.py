@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from provisioner.simulator.machines import KINDS, factory, marked
+from provisioner.simulator.machines import KINDS, factory, process_table
 
 START_S = 60.0
 STOP_S = 30.0
@@ -74,7 +74,7 @@ def start(
         if running:
             return running.endpoint
         identity = _identity(folder) or {"id": uuid.uuid4().hex[:12]}
-        marked.end(f"{identity['id']}/")
+        process_table.end(f"{identity['id']}/")
         identity["machines"] = machines
         _write(folder / "identity", identity)
         (folder / "ready").unlink(missing_ok=True)
@@ -117,7 +117,7 @@ def clean(folder: Path) -> None:
         _stop(folder)
         identity = _identity(folder)
         if identity is not None:
-            marked.end(f"{identity['id']}/")
+            process_table.end(f"{identity['id']}/")
             factory(identity["machines"], identity["id"], folder / "machines", ssh_port=0).clean()
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -72,21 +72,21 @@ class Params:
 
     def numbered(self, name: str) -> list[str]:
         """A numbered list: NAME.1, NAME.2, … in order."""
-        found = [
+        items = [
             (int(key[len(name) + 1 :]), value)
             for key, value in self._values.items()
             if key.startswith(f"{name}.") and key[len(name) + 1 :].isdigit()
         ]
-        return [value for _, value in sorted(found)]
+        return [value for _, value in sorted(items)]
 
     def structures(self, name: str) -> list[dict[str, str]]:
         """A numbered list of structures: NAME.1.FIELD, NAME.2.FIELD, … in order."""
-        found: dict[int, dict[str, str]] = {}
+        structures: dict[int, dict[str, str]] = {}
         for key, value in self._values.items():
             match = re.fullmatch(rf"{re.escape(name)}\.(\d+)\.(.+)", key)
             if match:
-                found.setdefault(int(match[1]), {})[match[2]] = value
-        return [found[number] for number in sorted(found)]
+                structures.setdefault(int(match[1]), {})[match[2]] = value
+        return [structures[number] for number in sorted(structures)]
 
     def json_list(self, name: str, *, code: str = "InvalidParameter", most: int = 100) -> list[str] | None:
         """A list written as JSON (or, as some clients do, with single quotes); None when not given."""

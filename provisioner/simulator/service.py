@@ -84,9 +84,9 @@ class Service:
             fault = None
             try:
                 self._gate.admit(request)
-                known = actions.find(request.version, request.action)
+                declared = actions.find(request.version, request.action)
                 fault = self.faults.take(request.action)
-                answer = self._answer(request, known, fault, now)
+                answer = self._answer(request, declared, fault, now)
                 response = self._render(request, {"RequestId": request_id, **answer}, request_id)
             except _NoAnswer as no_answer:
                 response = no_answer.response
@@ -114,22 +114,22 @@ class Service:
         if self._state_file is not None:
             self.account.save(self._state_file)
 
-    def _answer(self, request: Request, known: Action, fault: Fault | None, now: float) -> Answer:
+    def _answer(self, request: Request, declared: Action, fault: Fault | None, now: float) -> Answer:
         if fault and fault.kind in UNTOUCHED:
             raise _disturbance(fault)
         self.account.settle(now)
         call = Call(request.action, Params(request.params), self.account, self.faults, now, fault)
-        answer = self._once(call, known) if known.idempotent else known.handler(call)
-        if known.changes:
+        answer = self._once(call, declared) if declared.idempotent else declared.handler(call)
+        if declared.changes:
             self.account.settle(now)
             self.save()
         return answer
 
-    def _once(self, call: Call, known: Action) -> Answer:
+    def _once(self, call: Call, declared: Action) -> Answer:
         """Honour a ClientToken: the same call again gets the same answer, another one with that token is refused."""
         token = call.params.text("ClientToken")
         if not token or call.params.flag("DryRun"):
-            return known.handler(call)
+            return declared.handler(call)
         if len(token) > 64 or not token.isascii():
             raise ApiError("InvalidClientToken.ValueNotSupported")
         key = f"{call.action} {token}"
@@ -138,7 +138,7 @@ class Service:
         if seen["digest"] != digest:
             raise ApiError("IdempotentParameterMismatch")
         if seen["answer"] is None:
-            seen["answer"] = known.handler(call)
+            seen["answer"] = declared.handler(call)
         answer: Answer = seen["answer"]
         return answer
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from provisioner.simulator import ACCESS_KEY_ID, ACCESS_KEY_SECRET, background
-from provisioner.simulator.machines import marked
+from provisioner.simulator.machines import process_table
 from tests.simulator.client import Client, Refused
 
 
@@ -126,13 +126,13 @@ def test_killed_with_its_machines(folder: Path) -> None:
         "RunCommand", Type="RunShellScript", CommandContent=daemon, ContentEncoding="PlainText", InstanceId_1=instance
     )
     mark = json.loads((folder / "identity").read_text())["id"] + "/"
-    until(lambda: marked.processes(mark))
+    until(lambda: process_table.marked(mark))
     pid = background.status(folder).pid  # type: ignore[union-attr]
     os.kill(pid, signal.SIGKILL)
     until(lambda: ended(pid))
-    assert marked.processes(mark)
+    assert process_table.marked(mark)
     background.clean(folder)
-    assert marked.processes(mark) == set()
+    assert process_table.marked(mark) == set()
     assert not folder.exists()
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import paramiko
 import pytest
 
-from provisioner.simulator.machines import MARKER, marked
+from provisioner.simulator.machines import MARKER, process_table
 from provisioner.simulator.server import Simulator
 from tests.simulator.client import Client, Refused
 
@@ -363,10 +363,10 @@ def test_a_released_machine_is_gone(cloud: Client, key: paramiko.PKey, tmp_path:
     with connection(host, key) as ssh:
         run(ssh, "setsid sleep 300 >/dev/null 2>&1 </dev/null &")
     mark = f"{cloud.simulator.simulator_id}/{name}"
-    until(lambda: bool(marked.processes(mark)))
+    until(lambda: bool(process_table.marked(mark)))
     cloud.call("DeleteInstance", InstanceId=name, Force=True)
     until(lambda: not (tmp_path / "machines" / name).exists())
-    assert marked.processes(mark) == set()
+    assert process_table.marked(mark) == set()
     assert refused(host)
 
 
@@ -429,7 +429,7 @@ def test_machines_come_back_with_the_simulator(key: paramiko.PKey, tmp_path: Pat
             run(ssh, "touch kept")
             shown = ssh.get_transport().get_remote_server_key()  # type: ignore[union-attr]
         mark = f"{simulator.simulator_id}/"
-    assert marked.processes(mark) == set()
+    assert process_table.marked(mark) == set()
     assert refused(address(instance))
     with Simulator(**options) as simulator:
         (again,) = Client(simulator).instances()

@@ -36,7 +36,7 @@ def missing_requirements() -> str:
 def mounts(kind: str) -> list[Path]:
     """Where file systems of a kind are mounted."""
     lines = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
-    return [Path(folder) for _, folder, found, *_ in lines if found == kind]
+    return [Path(folder) for _, folder, type_, *_ in lines if type_ == kind]
 
 
 def run(*command: str) -> str:

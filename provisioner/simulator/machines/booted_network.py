@@ -34,7 +34,7 @@ class Network:
                 run("ip", "address", "add", f"{current[1]}/{current.prefixlen}", "dev", self.bridge)
             run("ip", "link", "set", self.bridge, "up")
             for table, chain, rule in self._wanted_rules(current):
-                if [chain, *rule] not in [found[1:] for found in self._rules(table)]:
+                if [chain, *rule] not in [present[1:] for present in self._rules(table)]:
                     run("iptables", "-w", "-t", table, "-I", chain, *rule)
             Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
         return current

@@ -120,8 +120,8 @@ def _make(tree: Path, settings: Mapping[str, str], certificates: str, lock: int)
     _run(*inside, "systemctl", "mask", *MASKED_UNITS, lock=lock)
     _run(*inside, "apt-get", "clean", lock=lock)
     for pattern in REMOVED:
-        for found in tree.glob(pattern):
-            shutil.rmtree(found) if found.is_dir() and not found.is_symlink() else found.unlink()
+        for place in tree.glob(pattern):
+            shutil.rmtree(place) if place.is_dir() and not place.is_symlink() else place.unlink()
     write(tree, "etc/machine-id", "")
 
 
@@ -206,17 +206,17 @@ def _pip_settings() -> dict[str, str]:
     """pip's network settings in its own order: the machine's file, the user's files, the environment."""
     home = Path.home()
     config = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
-    found: dict[str, str] = {}
+    settings: dict[str, str] = {}
     for path in (Path("/etc/pip.conf"), home / ".pip/pip.conf", config / "pip/pip.conf"):
         parser = configparser.RawConfigParser()
         parser.read(path)
         if parser.has_section("global"):
-            found |= dict(parser.items("global"))
+            settings |= dict(parser.items("global"))
     for name, value in os.environ.items():
         if name.startswith("PIP_"):
-            found[name.removeprefix("PIP_").lower().replace("_", "-")] = value
+            settings[name.removeprefix("PIP_").lower().replace("_", "-")] = value
     settings = {}
     for key in _PIP_SETTINGS:
-        if values := [value for value in found.get(key, "").split() if not value.startswith(("file:", "/"))]:
+        if values := [value for value in settings.get(key, "").split() if not value.startswith(("file:", "/"))]:
             settings[key] = " ".join(values)
     return settings

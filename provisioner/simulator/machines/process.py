@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 
 import asyncssh
 
-from provisioner.simulator.machines import MARKER, marked
+from provisioner.simulator.machines import MARKER, process_table
 from provisioner.simulator.machines.ssh import Door, Files, Sessions
 
 NETWORK = ipaddress.ip_network("127.64.0.0/10")
@@ -75,7 +75,7 @@ class ProcessMachine:
             self._owner.finish()
             self._acceptor = None
             self._guard.shutdown(socket.SHUT_RDWR)  # refuses connections, and keeps the address
-        marked.end(self._mark)
+        process_table.end(self._mark)
         if self._user_data is not None:
             self._user_data.wait()
 
@@ -208,7 +208,7 @@ class ProcessMachines:
 
     def clean(self) -> None:
         """End all processes of all machines and remove their files."""
-        marked.end(f"{self.simulator_id}/")
+        process_table.end(f"{self.simulator_id}/")
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def begin(self) -> None:

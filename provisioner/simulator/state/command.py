@@ -44,8 +44,8 @@ class Invocation(Resource, kind="invocation", table="invocations", not_found="In
 def describe_cloud_assistant_status(call: Call) -> Answer:
     """Which instances' agents answer."""
     ids = call.params.numbered("InstanceId")
-    found = [instance for instance in call.seen(Instance) if not ids or instance.id in ids]
-    page, paging = call.page(found)
+    instances = [instance for instance in call.seen(Instance) if not ids or instance.id in ids]
+    page, paging = call.page(instances)
     rows = [
         {
             "InstanceId": instance.id,
@@ -102,14 +102,14 @@ def describe_invocation_results(call: Call) -> Answer:
     """The results of a command, one for each instance."""
     params = call.params
     plain = params.text("ContentEncoding") == "PlainText"
-    found = [
+    results = [
         (invocation, instance_id, result)
         for invocation in call.seen(Invocation)
         if params.text("InvokeId") in ("", invocation.id) and params.text("CommandId") in ("", invocation.command_id)
         for instance_id, result in invocation.results.items()
         if params.text("InstanceId") in ("", instance_id)
     ]
-    page, about = paging.cut(params, found, least=1)
+    page, about = paging.cut(params, results, least=1)
     rows = [_result_answer(*row, plain=plain) for row in page]
     return {"Invocation": {"InvocationResults": {"InvocationResult": rows}, **about}}
 
@@ -118,14 +118,14 @@ def describe_invocation_results(call: Call) -> Answer:
 def describe_invocations(call: Call) -> Answer:
     """Commands and how far they are."""
     params = call.params
-    found = [
+    invocations = [
         invocation
         for invocation in call.seen(Invocation)
         if params.text("InvokeId") in ("", invocation.id)
         and params.text("CommandId") in ("", invocation.command_id)
         and params.text("InstanceId") in ("", *invocation.results)
     ]
-    page, paging = call.page(found)
+    page, paging = call.page(invocations)
     with_output = params.flag("IncludeOutput")
     rows = [_invocation_answer(invocation, with_output) for invocation in page]
     return {"Invocations": {"Invocation": rows}, **paging}

@@ -48,7 +48,7 @@ def describe_disks(call: Call) -> Answer:
     """Disks by id, instance, kind, status, tag."""
     params = call.params
     ids = params.json_list("DiskIds")
-    found = [
+    disks = [
         disk
         for disk in call.seen(Disk)
         if (ids is None or disk.id in ids)
@@ -59,7 +59,7 @@ def describe_disks(call: Call) -> Answer:
         and params.text("ZoneId") in ("", disk.zone)
         and matches(params.text("DiskName"), disk.name)
     ]
-    page, paging = call.page(found)
+    page, paging = call.page(disks)
     return {"Disks": {"Disk": [_answer(disk) for disk in page]}, "RegionId": call.region, **paging}
 
 

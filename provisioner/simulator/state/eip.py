@@ -90,7 +90,7 @@ def release_eip_address(call: Call) -> Answer:
 def describe_eip_addresses(call: Call) -> Answer:
     """Addresses by id, address, instance, status, tag."""
     params = call.params
-    found = [
+    eips = [
         eip
         for eip in call.seen(Eip)
         if params.text("AllocationId") in ("", eip.id)
@@ -98,7 +98,7 @@ def describe_eip_addresses(call: Call) -> Answer:
         and params.text("AssociatedInstanceId") in ("", eip.instance_id)
         and params.text("Status") in ("", _status(eip))
     ]
-    page, paging = call.page(found)
+    page, paging = call.page(eips)
     addresses = [
         {
             "AllocationId": eip.id,

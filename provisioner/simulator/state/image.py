@@ -22,7 +22,7 @@ def describe_images(call: Call) -> Answer:
     if "InstanceType" in params and kind is None:
         raise ApiError("InvalidInstanceType.ValueNotSupported")
     ids = [item for item in params.text("ImageId").split(",") if item]
-    found = [
+    images = [
         image
         for image in catalog.images.values()
         if params.text("ImageFamily") in ("", image.family)
@@ -33,7 +33,7 @@ def describe_images(call: Call) -> Answer:
         and (not ids or image.id in ids)
         and matches(params.text("ImageName"), image.id)
     ]
-    page, paging = call.page(found)
+    page, paging = call.page(images)
     return {
         "Images": {"Image": [_answer(image) for image in page]},
         "RegionId": call.region,

@@ -21,7 +21,7 @@ def describe_instances(call: Call) -> Answer:
     addresses = {
         name: params.json_list(name) for name in ("PrivateIpAddresses", "PublicIpAddresses", "InnerIpAddresses")
     }
-    found = [
+    instances = [
         instance
         for instance in call.seen(Instance)
         if (ids is None or instance.id in ids)
@@ -37,7 +37,7 @@ def describe_instances(call: Call) -> Answer:
         and (addresses["PrivateIpAddresses"] is None or instance.private_ip in addresses["PrivateIpAddresses"])
         and (addresses["PublicIpAddresses"] is None or instance.public_ip in addresses["PublicIpAddresses"])
     ]
-    page, paging = call.page(found)
+    page, paging = call.page(instances)
     call.checked()
     return {"Instances": {"Instance": [_answer(call, instance) for instance in page]}, **paging}
 
@@ -47,10 +47,10 @@ def describe_instance_status(call: Call) -> Answer:
     """Ids and states only."""
     ids = call.params.numbered("InstanceId")
     zone = call.params.text("ZoneId")
-    found = [
+    instances = [
         instance for instance in call.seen(Instance) if (not ids or instance.id in ids) and zone in ("", instance.zone)
     ]
-    page, paging = call.page(found)
+    page, paging = call.page(instances)
     rows = [{"InstanceId": instance.id, "Status": instance.status} for instance in page]
     return {"InstanceStatuses": {"InstanceStatus": rows}, **paging}
 

@@ -28,7 +28,7 @@ class KeyPair(
 
     @property
     def api_id(self) -> str:
-        """Its name."""
+        """The name: calls know a pair by no other id."""
         return self.name
 
 
@@ -78,12 +78,12 @@ def delete_key_pairs(call: Call) -> Answer:
 def describe_key_pairs(call: Call) -> Answer:
     """Pairs by name (* as a wildcard), fingerprint, tag."""
     params = call.params
-    found = [
+    keys = [
         key
         for key in call.seen(KeyPair)
         if matches(params.text("KeyPairName"), key.name) and params.text("KeyPairFingerPrint") in ("", key.fingerprint)
     ]
-    page, paging = call.page(found)
+    page, paging = call.page(keys)
     pairs = [
         {
             "KeyPairName": key.name,

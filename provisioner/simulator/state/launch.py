@@ -174,10 +174,10 @@ def _image(call: Call) -> Image:
         raise ApiError("InvalidParameter.Conflict", "ImageId and ImageFamily exclude each other.")
     if not image_id and not family:
         raise missing("ImageId")
-    found = [image for image in images.values() if image.id == image_id or image.family == family]
-    if not found:
+    matching = [image for image in images.values() if image.id == image_id or image.family == family]
+    if not matching:
         raise ApiError("InvalidImageId.NotFound")
-    return max(found, key=lambda image: image.created)
+    return max(matching, key=lambda image: image.created)
 
 
 def _type(call: Call, image: Image) -> InstanceType:

@@ -13,7 +13,7 @@ DISK_PRICE = {"PL0": 0.0010, "PL1": 0.0021, "PL2": 0.0042, "PL3": 0.0084}  # per
 
 @action("DescribeRegions", versions=(ECS, VPC))
 def describe_regions(call: Call) -> Answer:
-    """All regions."""
+    """Every region, wherever the call comes from."""
     regions = [
         {"RegionId": name, "LocalName": name, "RegionEndpoint": f"ecs.{name}.aliyuncs.com", "Status": "available"}
         for name in call.account.catalog.regions
@@ -73,14 +73,14 @@ def describe_instance_types(call: Call) -> Answer:
     families = [params.text("InstanceTypeFamily")] if "InstanceTypeFamily" in params else []
     families += params.numbered("InstanceTypeFamilies")
     architecture = params.text("CpuArchitecture")
-    found = [
+    kinds = [
         kind
         for kind in call.account.catalog.types.values()
         if (not wanted or kind.id in wanted)
         and (not families or kind.family in families)
         and architecture in ("", "ARM" if kind.arm else "X86")
     ]
-    page, about = paging.by_token(params, found, default=100, least=1, most=1600)
+    page, about = paging.by_token(params, kinds, default=100, least=1, most=1600)
     return {"InstanceTypes": {"InstanceType": [_type_answer(kind) for kind in page]}, "NextToken": about["NextToken"]}
 
 

@@ -88,14 +88,14 @@ def describe_security_groups(call: Call) -> Answer:
     ids = params.json_list("SecurityGroupIds")
     if "SecurityGroupId" in params:
         ids = [params.text("SecurityGroupId")]
-    found = [
+    matching = [
         group
         for group in call.seen(SecurityGroup)
         if (ids is None or group.id in ids)
         and params.text("VpcId") in ("", group.vpc_id)
         and matches(params.text("SecurityGroupName"), group.name)
     ]
-    page, paging = call.page(found)
+    page, paging = call.page(matching)
     groups = [
         {
             "SecurityGroupId": group.id,

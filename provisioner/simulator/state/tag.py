@@ -12,14 +12,14 @@ from provisioner.simulator.state.instance import Instance
 @action("TagResources", versions=(ECS, VPC))
 def tag_resources(call: Call) -> Answer:
     """Set tags on up to 50 resources of one type."""
-    found = _named(call)
+    resources = _named(call)
     tags = call.params.tags()
     if not tags:
         raise ApiError("MissingParameter.Tags")
-    if any(len({**resource.tags, **tags}) > MAX_TAGS for resource in found):
+    if any(len({**resource.tags, **tags}) > MAX_TAGS for resource in resources):
         raise ApiError("QuotaExceed.Tags")
     call.checked()
-    for resource in found:
+    for resource in resources:
         resource.tags.update(tags)
     return {}
 
@@ -27,11 +27,11 @@ def tag_resources(call: Call) -> Answer:
 @action("UntagResources", versions=(ECS, VPC))
 def untag_resources(call: Call) -> Answer:
     """Take tags from resources: those named by TagKey.N, or with All every one."""
-    found = _named(call)
+    resources = _named(call)
     keys = call.params.numbered("TagKey")
     every = call.params.flag("All") and not keys
     call.checked()
-    for resource in found:
+    for resource in resources:
         resource.tags = {key: value for key, value in resource.tags.items() if not every and key not in keys}
     return {}
 
@@ -45,8 +45,8 @@ def list_tag_resources(call: Call) -> Answer:
         raise ApiError("NumberExceed.ResourceIds")
     if not ids and not call.params.tag_filter():
         raise ApiError("MissingParameter.Tags")
-    found = [resource for resource in call.seen(kind) if not ids or resource.api_id in ids]
-    page, paging = call.page(found)
+    resources = [resource for resource in call.seen(kind) if not ids or resource.api_id in ids]
+    page, paging = call.page(resources)
     rows = [
         {
             "ResourceId": resource.api_id,

@@ -83,10 +83,10 @@ def delete_vpc(call: Call) -> Answer:
 def describe_vpcs(call: Call) -> Answer:
     """VPCs by id (a comma-separated list), name, tag."""
     ids = [item for item in call.params.text("VpcId").split(",") if item]
-    found = [
+    vpcs = [
         vpc for vpc in call.seen(Vpc) if (not ids or vpc.id in ids) and matches(call.params.text("VpcName"), vpc.name)
     ]
-    page, paging = call.page(found)
+    page, paging = call.page(vpcs)
     return {"Vpcs": {"Vpc": [_answer(call, vpc) for vpc in page]}, **paging}
 
 

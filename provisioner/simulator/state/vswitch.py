@@ -128,7 +128,7 @@ def describe_vswitches(call: Call) -> Answer:
     """VSwitches by id (a comma-separated list), VPC, zone, name, tag."""
     params = call.params
     ids = [item for item in params.text("VSwitchId").split(",") if item]
-    found = [
+    switches = [
         switch
         for switch in call.seen(VSwitch)
         if (not ids or switch.id in ids)
@@ -136,7 +136,7 @@ def describe_vswitches(call: Call) -> Answer:
         and params.text("ZoneId") in ("", switch.zone)
         and matches(params.text("VSwitchName"), switch.name)
     ]
-    page, paging = call.page(found)
+    page, paging = call.page(switches)
     return {"VSwitches": {"VSwitch": [_answer(call, switch) for switch in page]}, **paging}
 
 

@@ -14,7 +14,7 @@ GRACE_S = 2.0
 LIMIT_S = 20.0
 
 
-def processes(mark: str) -> set[int]:
+def marked(mark: str) -> set[int]:
     """Ids of this user's processes marked `mark`, or below it when it ends in `/`. Zombies have no mark any more."""
     return {int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit() and _has(folder, mark)}
 
@@ -29,17 +29,17 @@ def end(mark: str) -> None:
     pause_s = 0.005
     empty = 0
     while empty < 2:  # in the instant of its exec a process shows no environment: one empty look does not count
-        found = processes(mark)
-        empty = 0 if found else empty + 1
+        pids = marked(mark)
+        empty = 0 if pids else empty + 1
         waited_s = time.monotonic() - started
         if waited_s > LIMIT_S:
-            raise RuntimeError(f"processes marked {mark} do not end: {sorted(found)}")
-        for pid in found:
+            raise RuntimeError(f"processes marked {mark} do not end: {sorted(pids)}")
+        for pid in pids:
             if waited_s > GRACE_S:
                 _send(pid, mark, signal.SIGKILL)
             elif pid not in told:
                 _send(pid, mark, signal.SIGTERM)
-        told |= found
+        told |= pids
         time.sleep(pause_s)
         pause_s = min(pause_s * 2, 0.1)
 
@@ -53,7 +53,7 @@ def _has(folder: Path, mark: str) -> bool:
 
 
 def _send(pid: int, mark: str, number: signal.Signals) -> None:
-    """Signal a process, unless another one has got its id since it was found."""
+    """Signal a process, unless another one has got its id since it was looked up."""
     with contextlib.suppress(ProcessLookupError):
         handle = os.pidfd_open(pid)
         try:
