@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from provisioner.inventory.spec import Spec
     from provisioner.resources import Resource
     from provisioner.runner import Runner
-    from provisioner.step import Plan
 
 Inventory = Annotated[Path, typer.Argument(metavar="INVENTORY", help="The YAML inventory.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The deployment's name (the inventory's `name`).")]
@@ -98,8 +97,10 @@ def up(
     if spec.runtime == "docker" and spec.image and not wiring.has_images(spec):
         login_of(spec.image.registry_login)  # before anything is created that would wait for a password
     console = Console(as_json=as_json, goes_on=True)
+    # Made in any case: what cannot work is refused here, before anything is created.
+    document = show.plan_document(steps.plan(wiring.for_plan(spec, online=not yes)))
     if not yes:
-        _confirm(spec, steps.plan(wiring.for_plan(spec, online=True)), console, online)
+        _confirm(spec, document, console, online)
     with wiring.opened(spec, console.event, create=True) as (deployment, emit):
         runner = Runner(deployment, steps.plan(deployment), emit)
         try:
@@ -131,12 +132,11 @@ def up(
             console.say(f"\n{_what_exists(deployment)}")
 
 
-def _confirm(spec: Spec, planned: Plan, console: Console, online: bool) -> None:
+def _confirm(spec: Spec, document: dict[str, Any], console: Console, online: bool) -> None:
     from provisioner.cli import show
 
     if not somebody_there():
         raise UsageError("nobody is there to say yes", "add --yes, or look first with `provisioner plan`")
-    document = show.plan_document(planned)
     show.plan_summary(document, console)
     if spec.creates_instances or online:
         from provisioner.cli.online import preflight

@@ -438,3 +438,26 @@ def test_a_simulator_of_ones_own_outlives_the_command_and_is_stopped(site: Site)
         assert provisioner("simulator", "stop").out == "no simulator was running\n"
     finally:
         assert provisioner("simulator", "clean").code == 0
+
+
+# ------------------------------------------------------------------------------------------------ up
+
+
+@pytest.mark.parametrize(
+    ("image", "said"),
+    [
+        ("{pull: 'team/image:1'}", "comes from docker.io, which does not answer in cn-hangzhou"),
+        ("{build: spark, build_arguments: {PYTHON: '3'}}", "spark takes no PYTHON"),
+    ],
+)
+@pytest.mark.parametrize("more", [["--yes"], ["--yes", "--rm"]], ids=" ".join)
+def test_what_the_plan_refuses_costs_nothing(site: Site, image: str, said: str, more: list[str]) -> None:
+    """Also where nobody looks at the plan: nothing is created, and no folder is left."""
+    path = site.folder / "refused.yaml"
+    path.write_text(f"name: refused\nprovider: alibaba\ncloud: {{ssh_from: [127.0.0.1/32]}}\nimage: {image}\n")
+    key_id, secret = site.simulator.key_pair
+    done = site.run("up", path, *more, ALIBABA_CLOUD_ACCESS_KEY_ID=key_id, ALIBABA_CLOUD_ACCESS_KEY_SECRET=secret)
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+    assert site.simulator.calls == []
+    assert not (site.folder / "state").exists()
