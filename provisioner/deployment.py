@@ -18,15 +18,13 @@ from provisioner.hosts.address import HostAddress
 from provisioner.hosts.expected import expected_facts
 from provisioner.hosts.facts import FACTS_SCRIPT, Cpu, HostFacts, parse_facts
 from provisioner.inventory.spec import Spec
+from provisioner.journal import Journal
 from provisioner.ports import Clock, Cloud, Connection, Connector, Engine, HostLogs, OnLine, Shell, Store
 from provisioner.recording import RecordedConnection, RecordedShell, Recording
-from provisioner.resources import TAG_NAME, TAG_RUN, Instance, Kind, Resource
+from provisioner.resources import TAG_NAME, TAG_RUN, Instance, Resource
 from provisioner.secret import Secret
 
 Tagged = TypeVar("Tagged", Resource, Instance)
-
-LAG_S = 15.0
-"""How long something is looked for that was made, before it is believed to be gone or never to have been."""
 
 
 @dataclass(frozen=True)
@@ -99,31 +97,10 @@ class Deployment:
         """
         return {TAG_NAME: self.spec.name, TAG_RUN: self.run_id}
 
-    def note_made(self, kind: Kind, ids: Sequence[str]) -> None:
-        """Remember what a creating call gave."""
-        with self.store.changing() as state:
-            state.made = {**state.made, kind: tuple(dict.fromkeys([*state.made.get(kind, ()), *ids]))}
-
-    def made(self, kind: Kind) -> list[str]:
-        """What was made and is not known to be gone. The cloud's lists lag behind what it did: it may not show yet."""
-        return list(self.store.state.made.get(kind, ()))
-
-    def shown(self, kind: Kind, look: Callable[[], list[Tagged]]) -> list[Tagged]:
-        """What a look gives, once all that was made of a kind is in it; after a while the rest is taken to be gone."""
-        clock = self.ports.clock
-        deadline = clock.monotonic() + LAG_S
-        while True:
-            found = look()
-            there = [resource.id for resource in found]
-            missing = [made for made in self.made(kind) if made not in there]
-            if not missing:
-                return found
-            if clock.monotonic() >= deadline:
-                with self.store.changing() as state:
-                    state.made = {**state.made, kind: tuple(there)}
-                return found
-            self.progress(f"looking for {', '.join(missing)}")
-            clock.sleep(1.0)
+    @property
+    def journal(self) -> Journal:
+        """What is created in the cloud."""
+        return Journal(self.store, self.ports.clock, self.progress)
 
     def only_ours(self, found: Sequence[Tagged]) -> list[Tagged]:
         """What was found by the name alone, when all of it is ours. Raises DriftError when some of it is not."""

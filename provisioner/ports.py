@@ -269,18 +269,6 @@ class Store(Protocol):
         """A generated secret that stays the same for the life of the deployment; a file of its own, 0600."""
         ...
 
-    def intend(self, step: str) -> str:
-        """The ClientToken for a creating call. On the disk before the call goes out; the same while unresolved."""
-        ...
-
-    def record(self, step: str, ids: Sequence[str]) -> None:
-        """What the creating call made: the intent is resolved."""
-        ...
-
-    def abandon(self, step: str) -> None:
-        """The call failed for good and made nothing: the next `intend` gives a new token."""
-        ...
-
     def add_host_keys(self, address: str, port: int, keys: Sequence[str]) -> None:
         """Put a host's public keys (`TYPE BASE64` lines) into known_hosts, in place of any older ones."""
         ...

@@ -9,16 +9,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Literal
 
-from provisioner.deployment import LAG_S, Deployment
+from provisioner.deployment import Deployment
 from provisioner.errors import (
     ConnectError,
     DeadlineError,
     DriftError,
+    HostError,
     HostKeyError,
     InterruptedRun,
     LeftoverError,
@@ -79,21 +82,43 @@ class Runner:
     # ------------------------------------------------------------------------------------------------- preview
 
     def preview(self) -> list[tuple[str, Step, Finding]]:
-        """Check every step, change nothing. Steps behind something absent cannot be looked at: unknown."""
+        """Check every step, change nothing; hosts side by side. What cannot be looked at is unknown, with the reason.
+
+        That is what is behind something absent, and everything on a host that cannot be reached. An error of the cloud
+        is raised.
+        """
         findings: list[tuple[str, Step, Finding]] = []
         blocked: set[str | None] = set()
-        for phase, step in self.plan.steps():
+        for phase in self.plan.phases:
+            by_host: dict[str | None, list[Step]] = {None: []}
+            for step in phase.steps:
+                by_host.setdefault(step.host, []).append(step)
+            found = self._looked_at(phase.name, blocked, by_host.pop(None))
+            if by_host:
+                with ThreadPoolExecutor(min(len(by_host), MOST_HOSTS_AT_ONCE)) as pool:
+                    for each in pool.map(partial(self._looked_at, phase.name, blocked), by_host.values()):
+                        found |= each
+            findings += [(phase.name, step, found[step.name]) for step in phase.steps]
+        return findings
+
+    def _looked_at(self, phase: str, blocked: set[str | None], steps: Sequence[Step]) -> dict[str, Finding]:
+        """The findings of the steps of one host (or of none), in order; adds to what is blocked."""
+        findings: dict[str, Finding] = {}
+        for step in steps:
             if None in blocked or step.host in blocked:
                 finding = Finding(Presence.UNKNOWN)
             else:
                 try:
                     finding = step.check()
-                except StateError as error:  # asks for something that an absent step would have made
+                except DriftError as error:
+                    finding = Finding(Presence.DRIFTED, error.message)
+                except (StateError, HostError) as error:
+                    # Something is asked for that an absent step would have made; or the host does not answer.
                     finding = Finding(Presence.UNKNOWN, error.message)
             # The network's parts can be looked for one by one; without instances there is nothing to look at.
             if finding.presence is not Presence.PRESENT and phase != "network":
                 blocked.add(step.host)
-            findings.append((phase, step, finding))
+            findings[step.name] = finding
         return findings
 
     # ------------------------------------------------------------------------------------------------- up
@@ -223,6 +248,8 @@ class Runner:
 
     def _checked(self, step: Step) -> Finding:
         finding = step.check()
+        if finding.observed:
+            self.deployment.journal.observe(finding.observed)
         if finding.presence is Presence.DRIFTED:
             name = self.deployment.spec.name
             raise DriftError(
@@ -244,7 +271,7 @@ class Runner:
         failures: list[tuple[str, ProvisionerError]] = []
         if has_cloud:
             _ = self.deployment.cloud  # verified to be the one it lives in, before anything is looked up
-            self._await_lost_replies()
+            self.deployment.journal.await_lost_replies(self._of_ours)
         for phase, step in reversed(self.plan.steps()):
             if step.owner is not None:
                 continue
@@ -273,27 +300,10 @@ class Runner:
 
     def _found(self) -> list[Resource]:
         """Everything that carries the deployment's tag. An error is raised, never taken for an empty answer."""
-        cloud, tags = self.deployment.cloud, self.deployment.own_tags
-        return [resource for kind in KINDS for resource in cloud.find(kind, tags)]
+        return [resource for kind in KINDS for resource in self._of_ours(kind)]
 
-    def _await_lost_replies(self) -> None:
-        """A creating call without a recorded answer may have made what does not show yet: look for a while."""
-        clock, store = self.deployment.ports.clock, self.deployment.store
-        deadline = clock.monotonic() + LAG_S
-        for step in store.state.unresolved:
-            kind: Kind = "instance" if step == "instances" else _kind(step)
-            while not self._shows(kind, step.partition("/")[2]) and clock.monotonic() < deadline:
-                self.deployment.progress(f"looking for a {kind} whose creation was not answered")
-                clock.sleep(1.0)
-
-    def _shows(self, kind: Kind, zone: str) -> bool:
-        """Whether something of a kind shows: of VSwitches, of which each zone may have one, the zone's own."""
-        found = self.deployment.cloud.find(kind, self.deployment.own_tags)
-        return any(not zone or resource.zone == zone for resource in found)
-
-
-def _kind(step: str) -> Kind:
-    return next(kind for kind in KINDS if step.partition("/")[0] == kind)
+    def _of_ours(self, kind: Kind) -> list[Resource]:
+        return self.deployment.cloud.find(kind, self.deployment.own_tags)
 
 
 __all__ = ["KINDS", "Event", "InterruptedRun", "Outcome", "Runner"]

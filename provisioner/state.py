@@ -74,9 +74,14 @@ class Place(_Stored):
         return self == (other if known else other.model_copy(update={"account_id": self.account_id}))
 
 
-class Intent(_Stored):
-    """A creating call: its ClientToken, and what it made; None while its answer is not known."""
+class Creation(_Stored):
+    """A creating call: its ClientToken, and what it made; None while its answer is not known.
 
+    `key` tells those of one kind apart: a VSwitch's zone.
+    """
+
+    kind: Kind
+    key: str = ""
     token: str
     ids: tuple[str, ...] | None = None
 
@@ -112,9 +117,7 @@ class State(_Stored):
         inventory: the inventory, as JSON.
         public_key: the public half of the deployment's own SSH key.
         vswitch_zones: the zones that VSwitches were made for, each at the place of its subnet.
-        ids: what stands for each kind of the network.
-        intents: the creating calls, by their step's name.
-        made: what creating calls made and is not known to be gone.
+        creations: the creating calls of which something may exist (`Journal`).
         pending_instances: the request of the RunInstances call that is on its way, or was the last one.
         price: of all instances together.
         hosts: where the instances are.
@@ -132,9 +135,7 @@ class State(_Stored):
     inventory: dict[str, Any]
     public_key: str | None = None
     vswitch_zones: tuple[str, ...] = ()
-    ids: Mapping[Kind, str] = {}
-    intents: Mapping[str, Intent] = {}
-    made: Mapping[Kind, tuple[str, ...]] = {}
+    creations: tuple[Creation, ...] = ()
     pending_instances: InstanceChoice | None = None
     price: Price | None = None
     hosts: tuple[HostAddress, ...] = ()
@@ -178,9 +179,13 @@ class State(_Stored):
         return tuple(result for result in self.results if result["life"] == life)
 
     @property
-    def unresolved(self) -> list[str]:
-        """Steps whose creating call may have gone out without its answer being recorded."""
-        return [step for step, intent in self.intents.items() if intent.ids is None]
+    def unresolved(self) -> list[Creation]:
+        """Creating calls that may have gone out without their answer being recorded."""
+        return [creation for creation in self.creations if creation.ids is None]
+
+    def made(self, kind: Kind) -> list[str]:
+        """What was made of a kind and is not known to be gone."""
+        return [id_ for creation in self.creations if creation.kind == kind for id_ in creation.ids or ()]
 
     def written(self) -> bytes:
         """It as `parse` reads it."""
@@ -264,10 +269,24 @@ def _from_1(document: Mapping[str, Any]) -> dict[str, Any]:
         **values,
         "format": 2,
         "place": place,
-        "intents": document["intents"],
+        "creations": _creations_of_1(document["intents"], values.get("made", {})),
         "images": images,
         "results": results,
     }
+
+
+def _creations_of_1(intents: Mapping[str, Any], made: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    """`intents` by their step's name, with what they made once; `made` by kind, with what of it was still there."""
+    creations, told = [], set()
+    for step, intent in intents.items():
+        name, _, key = step.partition("/")
+        kind = "instance" if name == "instances" else name
+        ids = None if intent["ids"] is None else [id_ for id_ in intent["ids"] if id_ in made.get(kind, [])]
+        told |= set(ids or ())
+        if ids != []:
+            creations.append({"kind": kind, "key": key, "token": intent["token"], "ids": ids})
+    others = {kind: [id_ for id_ in ids if id_ not in told] for kind, ids in made.items()}
+    return creations + [{"kind": kind, "token": "", "ids": ids} for kind, ids in others.items() if ids]
 
 
 UPGRADES: dict[int, Callable[[Mapping[str, Any]], dict[str, Any]]] = {1: _from_1}

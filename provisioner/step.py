@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol
 
+from provisioner.hosts.address import HostAddress
+from provisioner.resources import Kind
+
 
 class Presence(Enum):
     """What a look at the world said."""
@@ -18,11 +21,27 @@ class Presence(Enum):
 
 
 @dataclass(frozen=True)
+class Observed:
+    """What a look at the cloud saw: the ids of all that there is of a kind, by the key of their creation (`Journal`).
+
+    `hosts` says where the instances are, when that is known.
+    """
+
+    kind: Kind
+    ids: Mapping[str, tuple[str, ...]]
+    hosts: tuple[HostAddress, ...] | None = None
+
+
+@dataclass(frozen=True)
 class Finding:
-    """The result of `check()`. `detail` says what was seen: for a drifted step, the difference."""
+    """The result of `check()`. `detail` says what was seen: for a drifted step, the difference.
+
+    A check writes nothing: what is worth keeping of what it saw is `observed`, and the runner keeps it.
+    """
 
     presence: Presence
     detail: str = ""
+    observed: Observed | None = field(default=None, compare=False)
 
 
 ABSENT = Finding(Presence.ABSENT)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from provisioner import catalog
-from provisioner.deployment import LAG_S, Deployment
+from provisioner.deployment import Deployment
 from provisioner.errors import ConnectError, DriftError, StateError
 from provisioner.hosts.address import HostAddress
 from provisioner.hosts.expected import expected_facts
@@ -201,49 +201,6 @@ def test_real_facts_replace_the_expected(tmp_path: Path) -> None:
     made.deployment.facts("a")
     assert len(made.deployment.facts_or_expected("a").cpus) == 7
     assert made.deployment.facts_are_known("a")
-
-
-# ------------------------------------------------------------------------------------------------ what was made
-
-
-def vpc(identifier: str) -> Resource:
-    return Resource("vpc", identifier, "demo")
-
-
-def test_what_was_made_is_looked_for_until_it_shows() -> None:
-    made = Bench(spec())
-    made.deployment.note_made("vpc", ["vpc-1"])
-    answers = iter([[], [], [vpc("vpc-1")]])
-    assert made.deployment.shown("vpc", lambda: next(answers)) == [vpc("vpc-1")]
-    assert len(made.clock.slept) == 2
-    assert made.told == ["looking for vpc-1"] * 2
-
-
-def test_what_does_not_show_for_long_is_gone_and_not_looked_for_again() -> None:
-    """Somebody removed it."""
-    made = Bench(spec())
-    made.deployment.note_made("vpc", ["vpc-1", "vpc-2"])
-    assert made.deployment.shown("vpc", lambda: [vpc("vpc-2")]) == [vpc("vpc-2")]
-    assert made.clock.monotonic() == pytest.approx(LAG_S, abs=2)
-    assert made.deployment.made("vpc") == ["vpc-2"]
-    made.clock.slept.clear()
-    made.deployment.shown("vpc", lambda: [vpc("vpc-2")])
-    assert made.clock.slept == []
-
-
-def test_what_was_never_made_is_not_looked_for_twice() -> None:
-    made = Bench(spec())
-    assert made.deployment.shown("vpc", list) == []
-    assert made.clock.slept == []
-
-
-def test_notes_of_what_was_made_outlive_the_process_and_hold_each_once() -> None:
-    made = Bench(spec())
-    made.deployment.note_made("vpc", ["vpc-1"])
-    made.deployment.note_made("vpc", ["vpc-1"])
-    made.deployment.note_made("instance", ["i-1"])
-    assert made.again().deployment.made("vpc") == ["vpc-1"]
-    assert made.again().deployment.made("instance") == ["i-1"]
 
 
 # ------------------------------------------------------------------------------------------------ connections

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from provisioner.deployment import LAG_S
 from provisioner.errors import (
     CloudUnavailableError,
     CommandError,
@@ -22,10 +21,11 @@ from provisioner.errors import (
     PartialFailureError,
     StateError,
 )
+from provisioner.journal import LAG_S
 from provisioner.runner import KINDS, Outcome
 from provisioner.step import ABSENT, Finding, Phase, Presence
 from tests.support.cloud import FakeCloud
-from tests.support.deployments import Bench, spec
+from tests.support.deployments import Bench, left_open, spec
 from tests.support.hosts import FakeHost
 from tests.support.steps import FakeStep, World, each_time
 
@@ -369,7 +369,7 @@ def test_an_error_while_looking_again_is_not_taken_for_nothing_left(bench: Bench
 
 def test_a_lost_reply_is_waited_for_before_it_is_believed(bench: Bench, world: World) -> None:
     """The instance shows in the third second; down takes it along."""
-    bench.store.intend("instances")
+    left_open(bench.deployment.journal, "instance")
     bench.clock.on_sleep = lambda _: (
         bench.cloud.add("instance", bench.deployment.tags) if len(bench.clock.slept) == 3 else None
     )
@@ -380,16 +380,15 @@ def test_a_lost_reply_is_waited_for_before_it_is_believed(bench: Bench, world: W
     assert bench.cloud.count() == {}
 
 
-@pytest.mark.parametrize("step", ["vpc", "vswitch/cn-hangzhou-i", "security-group", "key-pair", "instances"])
-def test_a_lost_reply_that_made_nothing_is_believed_after_a_while(bench: Bench, world: World, step: str) -> None:
-    bench.store.intend(step)
+@pytest.mark.parametrize("kind", ["vpc", "vswitch", "security-group", "key-pair", "instance"])
+def test_a_lost_reply_that_made_nothing_is_believed_after_a_while(bench: Bench, world: World, kind: Any) -> None:
+    left_open(bench.deployment.journal, kind)
     bench.runner(FakeStep(world, "a")).down()
     assert LAG_S <= bench.clock.monotonic() <= LAG_S + 5
 
 
 def test_without_lost_replies_nothing_is_waited_for(bench: Bench, world: World) -> None:
-    bench.store.intend("vpc")
-    bench.store.record("vpc", ["vpc-1"])
+    bench.deployment.journal.create("vpc", "", lambda token: ["vpc-1"])
     bench.runner(FakeStep(world, "a")).down()
     assert bench.clock.slept == []
 

@@ -13,7 +13,7 @@ from provisioner.errors import StateError
 from provisioner.hosts.address import HostAddress
 from provisioner.inventory.spec import Spec
 from provisioner.resources import Price
-from provisioner.state import FORMAT, UPGRADES, Place, State, parse
+from provisioner.state import FORMAT, UPGRADES, Creation, Place, State, parse
 
 FORMAT_1 = Path(__file__).parent / "data/state/format-1.json"
 """As `up` of a simulated deployment left it, before and after `down`."""
@@ -32,7 +32,7 @@ def test_what_is_written_is_read() -> None:
     state = begun()
     state.hosts = (HostAddress("demo-001", "192.0.2.1", "10.0.0.1", instance_id="i-1"),)
     state.price = Price(2.5, "CNY")
-    state.made = {"vpc": ("vpc-1",)}
+    state.creations = (Creation(kind="vpc", token="t", ids=("vpc-1",)), Creation(kind="vswitch", key="z", token="u"))
     state.results = ({"life": state.run_id, "key": "k", "final_loss": None},)
     assert parse(state.written(), "state.json") == state
 
@@ -93,8 +93,7 @@ def test_a_deployment_of_format_1_goes_on() -> None:
     assert state.place == Place(provider="simulator", region="cn-hangzhou", endpoint=values["endpoint"])
     assert state.hosts == (HostAddress(**values["hosts"][0]),)
     assert state.price == Price(**values["price"])
-    assert {kind: list(ids) for kind, ids in state.made.items()} == values["made"]
-    assert state.ids == values["ids"]
+    assert {kind: state.made(kind) for kind in values["made"]} == values["made"]
     assert state.unresolved == []
     assert state.runs == {"train-float32": 1}
     (result,) = state.measured
@@ -123,10 +122,12 @@ def test_where_a_deployment_of_format_1_lives_is_known_but_for_the_account() -> 
 def test_what_format_1_knew_of_calls_and_images() -> None:
     document = json.loads(FORMAT_1.read_text())
     document["intents"]["vswitch/z"] = {"token": "t", "ids": None}
+    document["intents"]["vpc"]["ids"] = ["vpc-gone"]
     document["values"]["image:old-001"] = {"tag": "x/y:1", "digest": "sha256:1"}
     document["values"]["image:old-002"] = None
     state = parse(json.dumps(document).encode(), "state.json")
-    assert state.unresolved == ["vswitch/z"]
+    assert state.unresolved == [Creation(kind="vswitch", key="z", token="t")]
+    assert state.made("vpc") == document["values"]["made"]["vpc"]
     assert {host: image.tag for host, image in state.images.items()} == {"old-001": "x/y:1"}
 
 

@@ -23,7 +23,7 @@ from provisioner.adapters.atomic import sync_folder, write_atomically
 from provisioner.adapters.known_hosts import replace_keys
 from provisioner.errors import LockedError, StateError, UsageError
 from provisioner.secret import Secret
-from provisioner.state import Intent, State, parse
+from provisioner.state import State, parse
 
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,28}[a-z0-9])?")
 
@@ -61,8 +61,9 @@ class FolderStore:
     Raises StateError when the folder cannot be read or written, or holds what this program did not write.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, read_only: bool = False) -> None:
         self.folder = folder
+        self.read_only = read_only
         self._mutex = threading.RLock()
         self._state: State | None = None
         self._removing = False
@@ -70,13 +71,16 @@ class FolderStore:
         """Why a change of the state is not on the disk, after `begin_removal`."""
 
     @classmethod
-    def open(cls, name: str, *, create: bool) -> FolderStore:
-        """The folder of the deployment `name`; StateError when there is none and `create` is not set."""
+    def open(cls, name: str, *, create: bool, read_only: bool = False) -> FolderStore:
+        """The folder of the deployment `name`; StateError when there is none and `create` is not set.
+
+        One that is `read_only` refuses to change the state and the files, with a StateError.
+        """
         if create:
             _check_name(name)
         else:
             require(name)
-        store = cls(state_root() / name)
+        store = cls(state_root() / name, read_only=read_only)
         if create:
             with readable_errors(store.folder):
                 store.folder.mkdir(parents=True, exist_ok=True)
@@ -109,6 +113,7 @@ class FolderStore:
 
     def keep(self, state: State) -> None:
         """Put a whole state in place of what there was."""
+        self._may_write("state.json")
         content = state.written()
         with self._mutex:
             try:
@@ -134,31 +139,6 @@ class FolderStore:
                 self.write(f"secrets/{name}", secrets.token_urlsafe(32))
             return Secret(path.read_text())
 
-    # ------------------------------------------------------------------------------------------------- intents
-
-    def intend(self, step: str) -> str:
-        """The ClientToken for a creating call: on the disk before it returns, the same one while unresolved."""
-        with self._mutex:
-            intent = self.state.intents.get(step)
-            if intent is not None and intent.ids is None:
-                return intent.token
-            token = uuid.uuid4().hex
-            with self.changing() as state:
-                state.intents = {**state.intents, step: Intent(token=token)}
-            return token
-
-    def record(self, step: str, ids: Sequence[str]) -> None:
-        """What the creating call made: the intent is resolved. Raises StateError without an intent."""
-        with self.changing() as state:
-            if step not in state.intents:
-                raise StateError(f"{step} records what it made without having announced it")
-            state.intents = {**state.intents, step: Intent(token=state.intents[step].token, ids=tuple(ids))}
-
-    def abandon(self, step: str) -> None:
-        """The call failed for good and made nothing: the next `intend` gives a new token."""
-        with self.changing() as state:
-            state.intents = {other: intent for other, intent in state.intents.items() if other != step}
-
     # ------------------------------------------------------------------------------------------------- files
 
     @property
@@ -174,6 +154,7 @@ class FolderStore:
     def write(self, name: str, content: str | bytes, *, mode: int = 0o600) -> Path:
         """Write a file by its name relative to the folder, whole or not at all; folders are made (0700)."""
         path = self._inside(name)
+        self._may_write(name)
         with self._mutex, readable_errors(path):
             self._make_folders(path.parent)
             write_atomically(path, content.encode() if isinstance(content, str) else content, mode=mode)
@@ -182,6 +163,7 @@ class FolderStore:
     def append(self, name: str, line: str) -> None:
         """A line at the end of a file; what a killed run left of a line stays a line of its own."""
         path = self._inside(name)
+        self._may_write(name)
         with self._mutex, readable_errors(path):
             self._make_folders(path.parent)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
@@ -240,6 +222,10 @@ class FolderStore:
     @property
     def _file(self) -> Path:
         return self.folder / "state.json"
+
+    def _may_write(self, name: str) -> None:
+        if self.read_only:
+            raise StateError(f"{name} would have to be written, and this only looks", "`provisioner up` writes it")
 
     def _inside(self, name: str) -> Path:
         path = self.folder / name

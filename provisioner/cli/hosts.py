@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,8 +14,6 @@ from provisioner.cli.console import line, raw_line
 from provisioner.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from provisioner.deployment import Deployment
     from provisioner.ports import OnLine
 
@@ -24,19 +22,10 @@ Host = Annotated[str | None, typer.Option("--host", help="Which host; by default
 Container = Annotated[bool, typer.Option("--container", help="Inside the container.")]
 
 
-@contextmanager
-def _looking(name: str) -> Iterator[Deployment]:
-    """A deployment to look at: its folder is not locked, so that one can look while `up` runs."""
-    from provisioner.adapters.store import FolderStore
+def _looking(name: str) -> AbstractContextManager[Deployment]:
     from provisioner.cli import wiring
-    from provisioner.deployment import Deployment
 
-    spec = wiring.saved_spec(name)
-    deployment = Deployment(spec, wiring.outside(spec, FolderStore.open(name, create=False), lambda event: None))
-    try:
-        yield deployment
-    finally:
-        deployment.close()
+    return wiring.looking(wiring.saved_spec(name))
 
 
 def _chosen(deployment: Deployment, host: str | None) -> str:

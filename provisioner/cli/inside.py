@@ -8,6 +8,7 @@ from typing import Any
 
 from provisioner.deployment import Deployment
 from provisioner.errors import ProvisionerError
+from provisioner.inventory.spec import Spec
 from provisioner.runner import MOST_HOSTS_AT_ONCE
 from provisioner.steps.spark import master_page
 
@@ -22,25 +23,24 @@ def look(found: dict[str, Any]) -> None:
     with Docker only and the last with Spark only, or `{"problem"}` where the host could not be asked. Hosts are asked
     side by side.
     """
-    from provisioner.adapters.store import FolderStore
     from provisioner.cli import wiring
 
-    spec = wiring.saved_spec(found["name"])
-    hasty = spec.ssh.model_copy(update={"ready_timeout_s": PATIENCE_S, "connect_timeout_s": PATIENCE_S})
-    spec = spec.model_copy(update={"ssh": hasty})
-    store = FolderStore.open(spec.name, create=False)
-    deployment = Deployment(spec, wiring.outside(spec, store, lambda event: None))
     hosts = [host for host in found["hosts"] if host["state"] in ("Running", "not ours")]
     if not hosts:
         return
-    try:
-        with ThreadPoolExecutor(min(len(hosts), MOST_HOSTS_AT_ONCE)) as pool:
-            for host, inside in zip(
-                hosts, pool.map(lambda host: _inside(deployment, host["name"]), hosts), strict=True
-            ):
-                host["inside"] = inside
-    finally:
-        deployment.close()
+    with (
+        wiring.looking(hasty(wiring.saved_spec(found["name"]))) as deployment,
+        ThreadPoolExecutor(min(len(hosts), MOST_HOSTS_AT_ONCE)) as pool,
+    ):
+        answers = pool.map(lambda host: _inside(deployment, host["name"]), hosts)
+        for host, inside in zip(hosts, answers, strict=True):
+            host["inside"] = inside
+
+
+def hasty(spec: Spec) -> Spec:
+    """An inventory whose hosts are given little time to let us in."""
+    ssh = spec.ssh.model_copy(update={"ready_timeout_s": PATIENCE_S, "connect_timeout_s": PATIENCE_S})
+    return spec.model_copy(update={"ssh": ssh})
 
 
 def _inside(deployment: Deployment, host: str) -> dict[str, Any]:

@@ -154,8 +154,8 @@ def _what_exists(deployment: Deployment) -> str:
         return f"{spec.name} may still be running on its hosts; {command}"
     price = store.state.price
     cost = f", {price.per_hour:g} {price.currency} an hour" if price else ""
-    made = len(deployment.made("instance"))
-    if not made and "instances" in store.state.unresolved:
+    made = len(store.state.made("instance"))
+    if not made and any(creation.kind == "instance" for creation in store.state.unresolved):
         return f"{_instances(spec.cloud.count)} of {spec.name} may exist{cost}; {command}"
     if not made:
         return f"no instance of {spec.name} exists, and its network costs nothing; {command}"

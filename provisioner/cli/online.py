@@ -116,16 +116,25 @@ def preflight(spec: Spec, console: Console) -> dict[str, Any]:
 
 
 def existing(spec: Spec, console: Console) -> list[dict[str, str | None]]:
-    """What of the plan is there already: each step checked, nothing changed. Empty for a deployment never started."""
+    """What of the plan is there already: each step checked, nothing changed. Empty for a deployment never started.
+
+    Raises DriftError when the deployment lives elsewhere than the inventory leads to.
+    """
     from provisioner import steps
     from provisioner.adapters.store import FolderStore, list_deployments
-    from provisioner.cli import wiring
+    from provisioner.cli import places, wiring
+    from provisioner.cli.inside import hasty
     from provisioner.runner import Runner
 
-    if spec.name not in list_deployments() or FolderStore.open(spec.name, create=False).state.removed_at:
+    if spec.name not in list_deployments():
         return []
-    with wiring.opened(spec, lambda event: None, create=False) as (deployment, emit):
-        findings = Runner(deployment, steps.plan(deployment), emit).preview()
+    state = FolderStore.open(spec.name, create=False).state
+    if state.removed_at:
+        return []
+    if spec.creates_instances:
+        wiring.check_place(spec.name, state.place, places.of_inventory(spec, lambda text: None)[0])
+    with wiring.looking(hasty(spec)) as deployment:
+        findings = Runner(deployment, steps.plan(deployment), lambda event: None).preview()
     console.say("\nWhat is there already")
     for _, step, finding in findings:
         detail = f" ({finding.detail})" if finding.detail else ""

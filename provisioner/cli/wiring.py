@@ -92,17 +92,35 @@ def _recorder(store: FolderStore, emit: Emit) -> Emit:
     return record
 
 
+@contextmanager
+def looking(spec: Spec) -> Iterator[Deployment]:
+    """A deployment to look at: its folder is neither locked nor changed, so that one can look while `up` runs."""
+    from provisioner.adapters.store import FolderStore
+
+    store = FolderStore.open(spec.name, create=False, read_only=True)
+    deployment = Deployment(spec, outside(spec, store, lambda event: None))
+    try:
+        yield deployment
+    finally:
+        deployment.close()
+
+
+def check_place(name: str, recorded: Place, place: Place) -> None:
+    """Raises DriftError when an inventory leads to another place than the one in which the deployment lives."""
+    if not place.is_same(recorded):
+        raise DriftError(
+            f"{name} lives in {recorded}; inventory and environment now lead to {place}",
+            f"change them back, or `provisioner down {name}` first",
+        )
+
+
 def begin(store: FolderStore, spec: Spec, place: Place) -> None:
     """A new life for the name when the last one has ended; else this is a resumption, at the same place."""
     last = store.state if store.began else None
     if last is None or last.removed_at:
         store.keep(State.begin(spec, place, _now(), last=last))
         return
-    if not place.is_same(last.place):
-        raise DriftError(
-            f"{spec.name} lives in {last.place}; inventory and environment now lead to {place}",
-            f"change them back, or `provisioner down {spec.name}` first",
-        )
+    check_place(spec.name, last.place, place)
     with store.changing() as state:
         state.inventory = spec.model_dump(mode="json")
         state.place = place

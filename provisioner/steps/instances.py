@@ -10,7 +10,7 @@ from provisioner.hosts.address import HostAddress
 from provisioner.hosts.expected import doubts
 from provisioner.resources import TAG_NAME, Instance, InstanceRequest, Price
 from provisioner.state import InstanceChoice
-from provisioner.step import ABSENT, Description, Finding, PlannedResource, Presence
+from provisioner.step import Description, Finding, Observed, PlannedResource, Presence
 from provisioner.steps.comparison import HOURS, asked_for, changes, lasting_differences
 from provisioner.steps.network import (
     KeyPairStep,
@@ -76,27 +76,28 @@ class InstancesStep:
         Absent too when something differs that can be changed in place; drifted when it cannot.
         """
         instances = self._there = self._found()
+        observed = self._observed(instances)
         if not instances:
-            return ABSENT
+            return Finding(Presence.ABSENT, observed=observed)
         spec, choice = self.deployment.spec, self.deployment.store.state.pending_instances
         differences = lasting_differences(spec, self.deployment.host_names, instances, choice)
         stopped = [instance.name for instance in instances if instance.state in GONE and self._was_running()]
         if stopped:
             differences.append(f"stopped: {', '.join(stopped)}")
         if differences:
-            return Finding(Presence.DRIFTED, "; ".join(differences))
+            return Finding(Presence.DRIFTED, "; ".join(differences), observed)
         if any(instance.state != "Running" or not instance.public_ip for instance in instances):
-            return Finding(Presence.ABSENT, "starting")
+            return Finding(Presence.ABSENT, "starting", observed)
         coming = changes(spec, instances, choice)
         if coming:
-            return Finding(Presence.ABSENT, f"to be changed: {', '.join(change.words for change in coming)}")
-        self._remember(instances)
-        return Finding(Presence.PRESENT, ", ".join(instance.id for instance in instances[:3]))
+            detail = f"to be changed: {', '.join(change.words for change in coming)}"
+            return Finding(Presence.ABSENT, detail, observed)
+        return Finding(Presence.PRESENT, ", ".join(instance.id for instance in instances[:3]), observed)
 
     def _found(self) -> list[Instance]:
         deployment = self.deployment
         tags = {TAG_NAME: deployment.spec.name}
-        return deployment.shown("instance", lambda: deployment.only_ours(deployment.cloud.instances(tags)))
+        return deployment.journal.listed("instance", lambda: deployment.only_ours(deployment.cloud.instances(tags)))
 
     def _was_running(self) -> bool:
         return bool(self.deployment.store.state.hosts)
@@ -139,19 +140,18 @@ class InstancesStep:
         pending = self._pending()
         if pending and is_too_near(pending.release_at, deployment.ports.clock.now()):
             # The service would refuse it. It was never carried out: its instances would have shown long before now.
-            deployment.store.abandon(self.name)
+            deployment.journal.abandon("instance")
 
         def refused(error: NoCapacityError) -> None:
             deployment.progress(f"{error.message}; trying the next candidate")
 
-        ids = first_that_can_be_had(self._candidates(), self._ask_for, refused)
-        deployment.note_made("instance", ids)
-        deployment.store.record(self.name, ids)
+        first_that_can_be_had(self._candidates(), self._ask_for, refused)
 
     def _pending(self) -> InstanceChoice | None:
         """What a run asked for that was cut off between the call and its answer: the same token, the same request."""
         state = self.deployment.store.state
-        return state.pending_instances if self.name in state.unresolved else None
+        unanswered = any(creation.kind == "instance" for creation in state.unresolved)
+        return state.pending_instances if unanswered else None
 
     def _candidates(self) -> Iterator[Candidate]:
         pending = self._pending()
@@ -160,19 +160,22 @@ class InstancesStep:
         yield from self.vswitch.candidates()
 
     def _ask_for(self, candidate: Candidate) -> list[str]:
-        deployment, store = self.deployment, self.deployment.store
+        deployment, tags = self.deployment, self.deployment.tags
         deployment.progress(f"asking for {len(deployment.host_names)} x {candidate.instance_type} in {candidate.zone}")
         try:
             choice = self._pending() or self._choose(candidate)
             request = self._request(choice)
-            token = store.intend(self.name)
-            ids = deployment.cloud.run_instances(request, deployment.tags, token)
         except (NoCapacityError, CloudRefusedError):
-            store.abandon(self.name)
+            deployment.journal.abandon("instance")  # what was cut off can no longer be asked for
             raise
-        # The inventory may have changed since the run that was cut off; the release time is still that run's.
-        self._note_asked(choice.asked.get(HOURS, deployment.spec.cloud.auto_release_hours))
-        return ids
+
+        def call(token: str) -> list[str]:
+            ids = deployment.cloud.run_instances(request, tags, token)
+            # The inventory may have changed since the run that was cut off; the release time is still that run's.
+            self._note_asked(choice.asked.get(HOURS, deployment.spec.cloud.auto_release_hours))
+            return ids
+
+        return deployment.journal.create("instance", "", call)
 
     def _choose(self, candidate: Candidate) -> InstanceChoice:
         """Everything about a request that could come out differently another time, written down before the call."""
@@ -223,9 +226,9 @@ class InstancesStep:
         pause = 0.1
         while True:
             found = self._found()
+            deployment.journal.observe(self._observed(found))
             waiting = [i for i in found if i.state != "Running" or not i.public_ip]
             if len(found) >= len(deployment.host_names) and not waiting:
-                self._remember(found)
                 return found
             if clock.monotonic() > deadline:
                 states = ", ".join(f"{i.id} {i.state}" for i in waiting) or "not listed yet"
@@ -241,14 +244,13 @@ class InstancesStep:
             clock.sleep(pause)
             pause = min(pause * 1.6, 5.0)
 
-    def _remember(self, found: list[Instance]) -> None:
+    def _observed(self, found: list[Instance]) -> Observed:
+        """All that there are, and where they are once all run."""
         spec = self.deployment.spec
-        by_name = {instance.name: instance for instance in found}
-        if self.name in self.deployment.store.state.unresolved:
-            self.deployment.note_made("instance", [instance.id for instance in found])
-            self.deployment.store.record(self.name, [instance.id for instance in found])
-        self.deployment.set_addresses(
-            [
+        by_name = {instance.name: instance for instance in found if instance.state == "Running" and instance.public_ip}
+        hosts = None
+        if by_name.keys() >= set(self.deployment.host_names):
+            hosts = tuple(
                 HostAddress(
                     name,
                     by_name[name].public_ip,
@@ -259,8 +261,8 @@ class InstancesStep:
                     by_name[name].instance_type,
                 )
                 for name in self.deployment.host_names
-            ]
-        )
+            )
+        return Observed("instance", {"": tuple(instance.id for instance in found)}, hosts)
 
     def undo(self) -> None:
         """Release all, running or not; their disks and addresses go with them, or after them."""

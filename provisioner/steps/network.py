@@ -6,13 +6,13 @@ inventory names by id is used as it is, and never deleted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ipaddress import ip_network
 
 from provisioner.deployment import Deployment
 from provisioner.errors import CloudRefusedError, DriftError, NoCapacityError, StateError
 from provisioner.resources import TAG_NAME, IngressRule, Kind, Resource
-from provisioner.step import ABSENT, PRESENT, Description, Finding, PlannedResource, Presence
+from provisioner.step import PRESENT, Description, Finding, Observed, PlannedResource, Presence
 from provisioner.steps.request import Candidate, candidates, first_that_can_be_had, no_zone
 
 RULE_DESCRIPTION = "provisioner: SSH from the caller"
@@ -21,15 +21,14 @@ RULE_DESCRIPTION = "provisioner: SSH from the caller"
 def delete_tagged(deployment: Deployment, kind: Kind) -> None:
     """Delete every resource of a kind that carries the deployment's tag, and what was made and does not show yet."""
     listed = deployment.cloud.find(kind, deployment.own_tags)
-    unlisted = [made for made in deployment.made(kind) if made not in {resource.id for resource in listed}]
+    unlisted = [made for made in deployment.journal.made(kind) if made not in {resource.id for resource in listed}]
     ids = [*(resource.id for resource in listed), *unlisted]
     if ids:
         deployment.progress(f"deleting {', '.join(ids)}")
         deleted = deployment.cloud.delete(kind, ids)
         # What was made and did not show is there for certain only when the service says that it has deleted it.
         deployment.removed += [*listed, *(Resource(kind, made, "") for made in unlisted if made in deleted)]
-        with deployment.store.changing() as state:
-            state.made = {**state.made, kind: ()}
+        deployment.journal.deleted(kind)
 
 
 class _CloudStep:
@@ -42,6 +41,7 @@ class _CloudStep:
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
         self.name: str = self.kind
+        self._id: str | None = None
 
     @property
     def given(self) -> str | None:
@@ -50,7 +50,9 @@ class _CloudStep:
 
     def _all(self) -> list[Resource]:
         deployment, tags = self.deployment, {TAG_NAME: self.deployment.spec.name}
-        return deployment.shown(self.kind, lambda: deployment.only_ours(deployment.cloud.find(self.kind, tags)))
+        return deployment.journal.listed(
+            self.kind, lambda: deployment.only_ours(deployment.cloud.find(self.kind, tags))
+        )
 
     def find(self) -> Resource | None:
         """Ours, by tag."""
@@ -64,29 +66,28 @@ class _CloudStep:
         return found[0] if found else None
 
     def id(self) -> str:
-        """The id to use in other calls: the given one or ours."""
-        recorded = self.given or self.deployment.store.state.ids.get(self.kind)
-        if not recorded:
+        """The id to use in other calls: the given one, or ours as it was found or made."""
+        known = self.given or self._id
+        if not known:
             raise StateError(f"the {self.kind} does not exist yet")
-        return str(recorded)
+        return known
 
-    def _remember(self, identifier: str) -> None:
-        store = self.deployment.store
-        with store.changing() as state:
-            state.ids = {**state.ids, self.kind: identifier}
-        if self.name in store.state.unresolved:
-            self.deployment.note_made(self.kind, [identifier])
-            store.record(self.name, [identifier])
+    def _create(self, call: Callable[[str], str]) -> str:
+        (self._id,) = self.deployment.journal.create(self.kind, "", lambda token: [call(token)])
+        return self._id
+
+    def _observed(self, found: Resource | None) -> Observed:
+        return Observed(self.kind, {"": (found.id,)} if found else {})
 
     def check(self) -> Finding:
         """Present when given or found by tag."""
         if self.given:
             return PRESENT
         found = self.find()
+        self._id = found.id if found else None
         if found is None:
-            return ABSENT
-        self._remember(found.id)
-        return Finding(Presence.PRESENT, found.id)
+            return Finding(Presence.ABSENT, observed=self._observed(None))
+        return Finding(Presence.PRESENT, found.id, self._observed(found))
 
     def _describe(self, title: str, **attributes: object) -> Description:
         if self.given:
@@ -118,9 +119,8 @@ class VpcStep(_CloudStep):
 
     def apply(self) -> None:
         """CreateVpc."""
-        spec, store = self.deployment.spec, self.deployment.store
-        token = store.intend(self.name)
-        self._remember(self.deployment.cloud.create_vpc(spec.name, spec.cloud.vpc_cidr, self.deployment.tags, token))
+        spec, cloud, tags = self.deployment.spec, self.deployment.cloud, self.deployment.tags
+        self._create(lambda token: cloud.create_vpc(spec.name, spec.cloud.vpc_cidr, tags, token))
 
 
 class VSwitchStep(_CloudStep):
@@ -151,6 +151,9 @@ class VSwitchStep(_CloudStep):
         self._by_zone = {resource.zone: resource.id for resource in found}
         return found[0] if found else None
 
+    def _observed(self, found: Resource | None) -> Observed:  # noqa: ARG002
+        return Observed(self.kind, {zone: (id_,) for zone, id_ in self._by_zone.items()})
+
     def apply(self) -> None:
         """CreateVSwitch in the zone of the first candidate whose zone takes one."""
         by_zone: dict[str, Candidate] = {}
@@ -180,10 +183,7 @@ class VSwitchStep(_CloudStep):
         if self.given:
             return self.given
         deployment = self.deployment
-        name = f"{self.name}/{zone}"
         if zone in self._by_zone:  # as `check` saw it, which ran before
-            if name in deployment.store.state.unresolved:
-                deployment.store.record(name, [self._by_zone[zone]])
             return self._by_zone[zone]
         # A /20 for each zone of the /16: the n-th zone asked for gets the n-th, and keeps it.
         zones = deployment.store.state.vswitch_zones
@@ -192,18 +192,13 @@ class VSwitchStep(_CloudStep):
             with deployment.store.changing() as state:
                 state.vswitch_zones = zones
         cidr = _subnet(deployment.spec.cloud.vpc_cidr, zones.index(zone))
-        token = deployment.store.intend(name)
-        try:
-            identifier = deployment.cloud.create_vswitch(
-                self.vpc.id(), zone, cidr, deployment.spec.name, deployment.tags, token
-            )
-        except (NoCapacityError, CloudRefusedError):
-            deployment.store.abandon(name)
-            raise
-        deployment.note_made(self.kind, [identifier])
-        deployment.store.record(name, [identifier])
-        self._by_zone[zone] = identifier
-        return identifier
+        vpc_id, name, tags = self.vpc.id(), deployment.spec.name, deployment.tags
+
+        def call(token: str) -> list[str]:
+            return [deployment.cloud.create_vswitch(vpc_id, zone, cidr, name, tags, token)]
+
+        (self._by_zone[zone],) = deployment.journal.create(self.kind, zone, call)
+        return self._by_zone[zone]
 
 
 def _subnet(cidr: str, index: int) -> str:
@@ -251,8 +246,10 @@ class SecurityGroupStep(_CloudStep):
         ours = [rule for rule in self.deployment.cloud.ingress_rules(self.id()) if rule.description == RULE_DESCRIPTION]
         wanted = self._rules()
         if {(rule.ports, rule.source) for rule in ours} != {(rule.ports, rule.source) for rule in wanted}:
-            return Finding(Presence.ABSENT, f"SSH is open to {_sources(ours)}, not to {_sources(wanted)}")
-        return Finding(Presence.PRESENT, f"{finding.detail}, SSH from {_sources(wanted)}")
+            return Finding(
+                Presence.ABSENT, f"SSH is open to {_sources(ours)}, not to {_sources(wanted)}", finding.observed
+            )
+        return Finding(Presence.PRESENT, f"{finding.detail}, SSH from {_sources(wanted)}", finding.observed)
 
     def _rules(self) -> Sequence[IngressRule]:
         spec = self.deployment.spec
@@ -262,17 +259,13 @@ class SecurityGroupStep(_CloudStep):
     def apply(self) -> None:
         """CreateSecurityGroup if needed, then its rules; rules of ours that no longer hold are revoked."""
         deployment = self.deployment
-        found = self.find()
-        if found is None:
-            token = deployment.store.intend(self.name)
-            identifier = deployment.cloud.create_security_group(
-                self.vpc.id(), deployment.spec.name, deployment.tags, token
-            )
-            stale: list[IngressRule] = []
-        else:
-            identifier = found.id
+        stale: list[IngressRule] = []
+        if self._id:  # as `check` saw it, which ran before
+            identifier = self._id
             stale = [r for r in deployment.cloud.ingress_rules(identifier) if r.description == RULE_DESCRIPTION]
-        self._remember(identifier)
+        else:
+            vpc_id, name, tags = self.vpc.id(), deployment.spec.name, deployment.tags
+            identifier = self._create(lambda token: deployment.cloud.create_security_group(vpc_id, name, tags, token))
         wanted = self._rules()
         deployment.cloud.authorize(identifier, wanted)
         lasting = {(rule.ports, rule.source) for rule in wanted}
@@ -302,6 +295,6 @@ class KeyPairStep(_CloudStep):
     def apply(self) -> None:
         """ImportKeyPair, which has no ClientToken: its name holds the run id, and the same name and key is the same."""
         deployment = self.deployment
-        deployment.store.intend(self.name)
-        name = f"provisioner-{deployment.spec.name}-{deployment.run_id}"
-        self._remember(deployment.cloud.import_key_pair(name, deployment.ports.public_key(), deployment.tags))
+        name, tags = f"provisioner-{deployment.spec.name}-{deployment.run_id}", deployment.tags
+        public_key = deployment.ports.public_key()
+        self._create(lambda token: deployment.cloud.import_key_pair(name, public_key, tags))

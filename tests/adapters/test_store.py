@@ -116,32 +116,7 @@ def test_files_stay_inside_of_the_folder(store: FolderStore, name: str) -> None:
             act()
 
 
-# ------------------------------------------------------------------------------------------------- intents
-
-
-def test_a_token_stays_the_same_until_its_call_is_resolved(store: FolderStore) -> None:
-    token = store.intend("vpc")
-    assert token.isascii()
-    assert len(token) <= 64
-    assert store.intend("vpc") == reopened().intend("vpc") == token
-    assert reopened().state.unresolved == ["vpc"]
-    store.record("vpc", ["vpc-1"])
-    assert reopened().state.unresolved == []
-    assert store.intend("vpc") != token
-
-
-def test_an_abandoned_token_is_never_used_again(store: FolderStore) -> None:
-    token = store.intend("instances")
-    store.intend("vpc")
-    store.abandon("instances")
-    assert reopened().state.unresolved == ["vpc"]
-    assert store.intend("instances") != token
-    store.abandon("never-intended")
-
-
-def test_a_record_without_an_intent_is_a_mistake(store: FolderStore) -> None:
-    with pytest.raises(StateError, match="without having announced it"):
-        store.record("vpc", ["vpc-1"])
+# ------------------------------------------------------------------------------------------------- kills
 
 
 def test_threads_lose_nothing(store: FolderStore) -> None:
@@ -150,11 +125,9 @@ def test_threads_lose_nothing(store: FolderStore) -> None:
             state.runs = {**state.runs, f"run-{number}": number}
 
     with ThreadPoolExecutor(8) as pool:
-        tokens = list(pool.map(lambda i: store.intend(f"step-{i % 10}"), range(40)))
         list(pool.map(remember, range(20)))
         list(pool.map(lambda i: store.append("events.jsonl", f"{i}" * 2000), range(20)))
         secrets = list(pool.map(lambda i: store.secret("spark"), range(20)))
-    assert tokens == tokens[:10] * 4
     assert reopened().state.runs == {f"run-{i}": i for i in range(20)}
     lines = (store.folder / "events.jsonl").read_text().splitlines()
     assert sorted(lines) == sorted(f"{i}" * 2000 for i in range(20))
@@ -162,12 +135,17 @@ def test_threads_lose_nothing(store: FolderStore) -> None:
 
 
 BEGUN = """
+from provisioner.adapters.clock import SystemClock
 from provisioner.adapters.store import FolderStore
 from provisioner.inventory.spec import Spec
+from provisioner.journal import Journal
 from tests.support.deployments import began
 
 def begun():
     return began(Spec(name="demo", provider="local"))
+
+def journal(store):
+    return Journal(store, SystemClock(), print)
 """
 
 KILLED_AT_EACH_LINE = (
@@ -199,9 +177,10 @@ while True:
     if child == 0:
         store = FolderStore.open("demo", create=False)
         dies_at(line)
-        token = store.intend(f"step-{line}")
-        os.write(writing, token.encode())
-        store.record(f"step-{line}", ["id-1", "id-2"])
+        def call(token):
+            os.write(writing, token.encode())
+            return [f"id-{line}"]
+        journal(store).create("vswitch", f"zone-{line}", call)
         os.write(writing, b" recorded")
         os._exit(0)
     os.close(writing)
@@ -210,10 +189,13 @@ while True:
     status = os.waitpid(child, 0)[1]
     store = FolderStore.open("demo", create=False)
     assert store.state.public_key == "kept"
-    open_token = store.intend(f"step-{line}")
-    if b"recorded" in said:
-        assert open_token != said.split()[0].decode(), "what was recorded is resolved"
-    store.abandon(f"step-{line}")
+    unresolved = [creation.token for creation in store.state.unresolved]
+    made = f"id-{line}" in store.state.made("vswitch")
+    assert made or b"recorded" not in said, "what create returned is on the disk"
+    if said and not made:
+        assert unresolved == [said.decode()], "the token of a call that went out is on the disk"
+    assert not (made and unresolved)
+    journal(store).abandon("vswitch", f"zone-{line}")
     assert all(name == "state.json" or name.endswith(".tmp") for name in os.listdir(store.folder))
     if status == 0:
         break
@@ -236,8 +218,10 @@ ENDLESS = (
 import itertools
 store = begun()
 for i in itertools.count():
-    print("intend", i, store.intend(f"step-{i}"), flush=True)
-    store.record(f"step-{i}", [f"id-{i}"])
+    def call(token):
+        print("intend", i, token, flush=True)
+        return [f"id-{i}"]
+    journal(store).create("vswitch", str(i), call)
     print("record", i, flush=True)
 """
 )
@@ -254,12 +238,13 @@ def test_a_kill_at_any_time_loses_no_token(after: int) -> None:
     store = reopened()
     intended = {words[1]: words[2] for words in said if words[0] == "intend"}
     recorded = {words[1] for words in said if words[0] == "record"}
-    unresolved = store.state.unresolved
-    for step, token in intended.items():
-        if step in recorded:
-            assert f"step-{step}" not in unresolved
-        elif f"step-{step}" in unresolved:
-            assert store.intend(f"step-{step}") == token
+    unresolved = {creation.key: creation.token for creation in store.state.unresolved}
+    made = set(store.state.made("vswitch"))
+    for key, token in intended.items():
+        if key in recorded:
+            assert f"id-{key}" in made
+        elif f"id-{key}" not in made:
+            assert unresolved[key] == token
     assert len(unresolved) <= 1
 
 

@@ -18,12 +18,14 @@ from typing import Any
 import pytest
 
 from provisioner import inventory
+from provisioner.adapters.clock import SystemClock
 from provisioner.adapters.store import FolderStore
 from provisioner.cli import wiring
 from provisioner.hosts.address import HostAddress
+from provisioner.journal import Journal
 from provisioner.state import GivenImage, Place, State
 from tests.support.cli import PATIENCE_S, command, environment, provisioner, write
-from tests.support.deployments import began
+from tests.support.deployments import began, left_open
 from tests.support.ssh_server import free_port
 
 MINE = "name: mine\nprovider: local\nruntime: host\n"
@@ -55,6 +57,10 @@ def result(dtype: str, speed: float, **more: Any) -> dict[str, Any]:
         "versions": {"tensorflow": "2.21.0"},
         **more,
     }
+
+
+def journal(store: FolderStore) -> Journal:
+    return Journal(store, SystemClock(), lambda text: None)
 
 
 BOTH = [result("float32", 10.0), result("bfloat16", 17.0)]
@@ -352,31 +358,32 @@ def test_run_refuses_what_cannot_be() -> None:
 # ------------------------------------------------------------------------------------------------ lives of a name
 
 
-ONE_LIFE = {"hosts": (HostAddress("x", "192.0.2.1", "192.0.2.1"),), "ids": {"vpc": "vpc-1"}, "vswitch_zones": ("z",)}
+ONE_LIFE = {"hosts": (HostAddress("x", "192.0.2.1", "192.0.2.1"),), "vswitch_zones": ("z",)}
 
 
 def test_a_new_life_begins_with_nothing_of_the_last_but_what_was_measured() -> None:
     """Also no token: it would give back what has been removed."""
-    store = deployed(results=BOTH, runs={"train-float32": 1}, **ONE_LIFE, made={"vpc": ("vpc-1",)})
+    store = deployed(results=BOTH, runs={"train-float32": 1}, **ONE_LIFE)
     last = store.state
-    token = store.intend("vpc")
+    token = left_open(journal(store), "vpc")
     wiring.ended(store)
     wiring.begin(store, inventory.parse(MINE), LOCAL)
     assert store.state.run_id != last.run_id
-    assert store.intend("vpc") != token
+    assert store.state.unresolved == []
+    assert left_open(journal(store), "vpc") != token
     fresh = State.begin(inventory.parse(MINE), LOCAL, last.created_at, last=last)
-    own = {"run_id", "created_at", "intents"}
+    own = {"run_id", "created_at", "creations"}
     assert store.state.model_dump(exclude=own) == fresh.model_dump(exclude=own)
     assert store.state.measured == ()
     assert store.state.latest_results == last.results
 
 
 def test_going_on_keeps_everything() -> None:
-    store = deployed(results=BOTH, ids={"vpc": "vpc-1"})
-    first, token = store.state.run_id, store.intend("vpc")
+    store = deployed(results=BOTH)
+    first, token = store.state.run_id, left_open(journal(store), "vpc")
     wiring.begin(store, inventory.parse(MINE + "workload: {steps: 7}\n"), LOCAL)
     assert store.state.run_id == first
-    assert store.intend("vpc") == token
+    assert left_open(journal(store), "vpc") == token
     assert len(store.state.measured) == 2
     assert wiring.saved_spec("mine").workload.steps == 7
 

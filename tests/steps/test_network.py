@@ -46,10 +46,7 @@ class Site:
                 step.apply()
 
     def up(self) -> None:
-        for step in self.steps:
-            if step.check().presence is not Presence.PRESENT:
-                step.apply()
-            assert step.check().presence is Presence.PRESENT
+        self.bench.runner(*self.steps).up()
 
 
 def site(**cloud: Any) -> Site:

@@ -11,7 +11,6 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from provisioner import steps
@@ -21,6 +20,7 @@ from provisioner.cli.console import report_error
 from provisioner.errors import ProvisionerError
 from provisioner.inventory import load
 from provisioner.runner import Event, Runner
+from provisioner.state import parse
 from provisioner.step import Plan
 
 
@@ -29,9 +29,9 @@ class DyingStore(FolderStore):
 
     last = ""
 
-    def record(self, step: str, ids: Sequence[str]) -> None:
-        super().record(step, ids)
-        if step.partition("/")[0] == self.last:
+    def _save(self, content: bytes) -> None:
+        super()._save(content)
+        if any(creation.ids for creation in parse(content, "").creations if creation.kind == self.last):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -43,7 +43,7 @@ def main() -> int:
     parser.add_argument("--die-after", default="")
     options = parser.parse_args()
     if options.die_after:
-        DyingStore.last = options.die_after
+        DyingStore.last = "instance" if options.die_after == "instances" else options.die_after
         sys.modules[FolderStore.__module__].FolderStore = DyingStore  # type: ignore[attr-defined]
 
     def show(event: Event) -> None:
