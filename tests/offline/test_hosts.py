@@ -24,7 +24,7 @@ def _host(site: Site) -> Site:
 
 
 def state(site: Site) -> Any:
-    return json.loads((site.folder / "state/provisioner/demo/state.json").read_text())["values"]
+    return json.loads((site.folder / "state/provisioner/demo/state.json").read_text())
 
 
 def machine(site: Site) -> Path:
@@ -114,7 +114,7 @@ def test_a_host_that_is_gone_says_so(host: Site) -> None:
     """The address belongs to nobody any more; `down` does not need it."""
     path = host.folder / "state/provisioner/demo/state.json"
     document = json.loads(path.read_text())
-    document["values"]["inventory"]["ssh"]["ready_timeout_s"] = 1
+    document["inventory"]["ssh"]["ready_timeout_s"] = 1
     path.write_text(json.dumps(document))
     (known,) = state(host)["hosts"]
     Client(host.simulator).call("DeleteInstance", InstanceId=known["instance_id"], Force="true")
