@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +21,6 @@ from provisioner.resources import (
     TypeOffer,
 )
 from provisioner.secret import Secret
-from provisioner.state import State
 
 OnLine = Callable[[str], None]
 """Called with each line of output, without its line end, as it arrives (stdout and stderr in arrival order)."""
@@ -238,47 +236,6 @@ class Connector(Protocol):
 
     def close(self) -> None:
         """End what the connections shared, as the one to a jump host. The connections are their users' to close."""
-        ...
-
-
-class Store(Protocol):
-    """The folder of one deployment: what the cloud cannot keep for us.
-
-    Every write is atomic and on the disk when the method returns. Safe to use from several threads.
-    """
-
-    folder: Path
-
-    @property
-    def state(self) -> State:
-        """What is kept, to be read and not changed. Raises StateError for a deployment that never began."""
-        ...
-
-    def changing(self) -> AbstractContextManager[State]:
-        """A copy of the state to change; it is the state once the block has ended, and is on the disk."""
-        ...
-
-    def begin_removal(self) -> None:
-        """From now on a change of the state that cannot be written is kept in memory, and does not raise.
-
-        Nothing may be created that is not recorded first; but what exists and is to go is known by its tags.
-        """
-        ...
-
-    def secret(self, name: str) -> Secret:
-        """A generated secret that stays the same for the life of the deployment; a file of its own, 0600."""
-        ...
-
-    def add_host_keys(self, address: str, port: int, keys: Sequence[str]) -> None:
-        """Put a host's public keys (`TYPE BASE64` lines) into known_hosts, in place of any older ones."""
-        ...
-
-    def write(self, name: str, content: str | bytes, *, mode: int = 0o600) -> Path:
-        """A file of the deployment (rendered, results, logs), by its name relative to the folder."""
-        ...
-
-    def append(self, name: str, line: str) -> None:
-        """A line at the end of a file of the deployment."""
         ...
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from provisioner.deployment.journal import LAG_S
 from provisioner.errors import (
     CloudUnavailableError,
     CommandError,
@@ -21,7 +22,6 @@ from provisioner.errors import (
     PartialFailureError,
     StateError,
 )
-from provisioner.journal import LAG_S
 from provisioner.runner import KINDS, Outcome
 from provisioner.step import ABSENT, Finding, Phase, Presence
 from tests.support.cloud import FakeCloud

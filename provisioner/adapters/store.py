@@ -21,9 +21,9 @@ from pathlib import Path
 
 from provisioner.adapters.atomic import sync_folder, write_atomically
 from provisioner.adapters.known_hosts import replace_keys
+from provisioner.deployment.state import State, parse
 from provisioner.errors import LockedError, StateError, UsageError
 from provisioner.secret import Secret
-from provisioner.state import State, parse
 
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,28}[a-z0-9])?")
 
@@ -56,7 +56,7 @@ def _check_name(name: str) -> None:
 
 
 class FolderStore:
-    """Implements ports.Store. Every write is on the disk when its method returns; a kill at any instant costs nothing.
+    """Implements deployment.store.Store. Every write is on the disk when its method returns.
 
     Raises StateError when the folder cannot be read or written, or holds what this program did not write.
     """
@@ -128,7 +128,7 @@ class FolderStore:
             self._state = parse(content, str(self._file))  # what is in memory is what the next command reads
 
     def begin_removal(self) -> None:
-        """As ports.Store.begin_removal."""
+        """As deployment.store.Store.begin_removal."""
         self._removing = True
 
     def secret(self, name: str) -> Secret:

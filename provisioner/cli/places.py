@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from provisioner.deployment.state import Machines, Place
 from provisioner.errors import CloudUnavailableError, DriftError, PlaceGoneError, StateError, UsageError
 from provisioner.inventory.spec import Spec
-from provisioner.state import Machines, Place
 
 if TYPE_CHECKING:
     from provisioner.adapters.ecs import EcsCloud

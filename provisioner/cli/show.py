@@ -9,7 +9,7 @@ from provisioner.errors import StateError, UsageError
 
 if TYPE_CHECKING:
     from provisioner.cli.console import Console
-    from provisioner.ports import Store
+    from provisioner.deployment.store import Store
     from provisioner.reporting.report import Report
     from provisioner.step import Plan
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal
 
+from provisioner.deployment.state import InstanceChoice
 from provisioner.inventory.spec import Spec
 from provisioner.resources import Instance
-from provisioner.state import InstanceChoice
 from provisioner.steps.request import NON_ROOT
 
 HOURS = "cloud.auto_release_hours"

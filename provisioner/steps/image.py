@@ -11,13 +11,13 @@ from hashlib import sha256
 from pathlib import PurePosixPath
 
 from provisioner.deployment import Deployment
+from provisioner.deployment.state import GivenImage
 from provisioner.errors import HostError, UsageError
 from provisioner.inventory.mirrors import check_reach, host_of, registry_of
 from provisioner.inventory.spec import ImageSpec, RegistryLoginSpec, Spec
 from provisioner.ports import ContainerRequest, ContainerState, Engine, OnLine
 from provisioner.render import data_folder, workload_files
 from provisioner.secret import Secret
-from provisioner.state import GivenImage
 from provisioner.step import ABSENT, Description, Finding, Presence
 from provisioner.steps.host import work_folder
 

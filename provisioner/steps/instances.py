@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from provisioner.deployment import Deployment
+from provisioner.deployment.state import InstanceChoice
 from provisioner.errors import CloudRefusedError, DeadlineError, NoCapacityError
 from provisioner.hosts.address import HostAddress
 from provisioner.hosts.expected import doubts
 from provisioner.resources import TAG_NAME, Instance, InstanceRequest, Price
-from provisioner.state import InstanceChoice
 from provisioner.step import Description, Finding, Observed, PlannedResource, Presence
 from provisioner.steps.comparison import HOURS, asked_for, changes, lasting_differences
 from provisioner.steps.network import (

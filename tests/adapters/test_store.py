@@ -138,7 +138,7 @@ BEGUN = """
 from provisioner.adapters.clock import SystemClock
 from provisioner.adapters.store import FolderStore
 from provisioner.inventory.spec import Spec
-from provisioner.journal import Journal
+from provisioner.deployment.journal import Journal
 from tests.support.deployments import began
 
 def begun():

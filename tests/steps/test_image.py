@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from provisioner.deployment import Deployment, Outside
+from provisioner.deployment.state import GivenImage
 from provisioner.errors import HostError, UsageError
 from provisioner.inventory.spec import HostSpec, ImageSpec, RegistryLoginSpec, Spec
 from provisioner.ports import ContainerRequest, ContainerState
 from provisioner.render import data_folder
 from provisioner.secret import Secret
-from provisioner.state import GivenImage
 from provisioner.step import ABSENT, Presence
 from provisioner.steps.image import ContainerStep, ImageStep, build_arguments
 from tests.support.deployments import began

@@ -10,11 +10,11 @@ from provisioner import inventory
 from provisioner.adapters.store import FolderStore
 from provisioner.cli import wiring
 from provisioner.deployment import Deployment, Outside
+from provisioner.deployment.journal import Journal
+from provisioner.deployment.state import Place, State
 from provisioner.inventory.spec import Spec
-from provisioner.journal import Journal
 from provisioner.resources import Kind
 from provisioner.runner import Event, Runner
-from provisioner.state import Place, State
 from provisioner.step import Finding, Phase, Plan, Step
 from tests.support.clock import FakeClock
 from tests.support.cloud import FakeCloud, Fuse, Killed

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from provisioner.deployment.journal import LAG_S, Journal
 from provisioner.errors import CloudRefusedError, CloudUnavailableError, NoCapacityError
 from provisioner.hosts.address import HostAddress
-from provisioner.journal import LAG_S, Journal
 from provisioner.resources import Resource
 from provisioner.step import Observed
 from tests.support.cloud import Killed

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from provisioner.deployment.state import FORMAT, UPGRADES, Creation, Place, State, parse
 from provisioner.errors import StateError
 from provisioner.hosts.address import HostAddress
 from provisioner.inventory.spec import Spec
 from provisioner.resources import Price
-from provisioner.state import FORMAT, UPGRADES, Creation, Place, State, parse
 
-FORMAT_1 = Path(__file__).parent / "data/state/format-1.json"
+FORMAT_1 = Path(__file__).parents[1] / "data/state/format-1.json"
 """As `up` of a simulated deployment left it, before and after `down`."""
 
 FORMAT_1_REMOVED = FORMAT_1.with_name("format-1-removed.json")

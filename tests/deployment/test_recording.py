@@ -10,8 +10,8 @@ import pytest
 
 from provisioner.adapters.host_logs import FolderHostLogs
 from provisioner.deployment import Deployment
+from provisioner.deployment.recording import RecordedShell, Recording
 from provisioner.errors import CommandError, ConnectError, HostError, ProvisionerError
-from provisioner.recording import RecordedShell, Recording
 from provisioner.step import ABSENT, Description, Finding, Presence
 from tests.support.deployments import Bench, static_spec
 from tests.support.hosts import FakeHost

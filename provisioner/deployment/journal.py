@@ -11,10 +11,11 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from provisioner.deployment.state import Creation
+from provisioner.deployment.store import Store
 from provisioner.errors import CloudRefusedError, NoCapacityError
-from provisioner.ports import Clock, Store
+from provisioner.ports import Clock
 from provisioner.resources import Instance, Kind, Resource
-from provisioner.state import Creation
 from provisioner.step import Observed
 
 Listed = TypeVar("Listed", Resource, Instance)

@@ -107,7 +107,7 @@ class GivenImage(_Stored):
 
 
 class State(_Stored):
-    """One deployment. It is read as a whole and written as a whole (`ports.Store`).
+    """One deployment. It is read as a whole and written as a whole (`deployment.store.Store`).
 
     Attributes:
         run_id: tells this life of the name from others, also in the cloud's tags.

@@ -13,14 +13,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from provisioner import catalog
+from provisioner.deployment.journal import Journal
+from provisioner.deployment.recording import RecordedConnection, RecordedShell, Recording
+from provisioner.deployment.store import Store
 from provisioner.errors import DriftError, StateError
 from provisioner.hosts.address import HostAddress
 from provisioner.hosts.expected import expected_facts
 from provisioner.hosts.facts import FACTS_SCRIPT, Cpu, HostFacts, parse_facts
 from provisioner.inventory.spec import Spec
-from provisioner.journal import Journal
-from provisioner.ports import Clock, Cloud, Connection, Connector, Engine, HostLogs, OnLine, Shell, Store
-from provisioner.recording import RecordedConnection, RecordedShell, Recording
+from provisioner.ports import Clock, Cloud, Connection, Connector, Engine, HostLogs, OnLine, Shell
 from provisioner.resources import TAG_NAME, TAG_RUN, Instance, Resource
 from provisioner.secret import Secret
 
