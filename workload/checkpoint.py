@@ -15,12 +15,12 @@ def to_resume(config):
     Raises:
         UsageError: ``--resume`` has nothing to resume, or a fresh start would overwrite a checkpoint.
     """
-    found = tf.train.latest_checkpoint(config.model_dir) if config.model_dir else None
-    if config.resume and not found:
+    newest = tf.train.latest_checkpoint(config.model_dir) if config.model_dir else None
+    if config.resume and not newest:
         raise UsageError("--resume found no checkpoint in %s" % config.model_dir)
-    if found and not config.resume:
+    if newest and not config.resume:
         raise UsageError("%s already holds a checkpoint; add --resume or name another folder" % config.model_dir)
-    return found
+    return newest
 
 
 def enough_left(config, first):

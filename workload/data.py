@@ -1,6 +1,6 @@
 """Batches for a worker: made up once, or read, decoded and counted; ``python -m workload.data`` looks at a data set.
 
-``python -m workload.data check PATH`` decodes every picture and prints what it found as one JSON object;
+``python -m workload.data check PATH`` decodes every image and prints what it found as one JSON object;
 ``python -m workload.data measure PATH`` prints how many images a second the input pipeline alone makes.
 """
 
@@ -28,7 +28,7 @@ def batch(config, rank, training):
     """One batch as tensors: float32 images [N, size, size, 3], int32 labels [N], ``corrupt``, ``initializer``.
 
     Each worker gets its own share of the data. Training data comes shuffled and without end; evaluation data once,
-    in order, the last batch possibly short. Pictures that cannot be decoded are left out; ``corrupt`` is how many this
+    in order, the last batch possibly short. Images that cannot be decoded are left out; ``corrupt`` is how many this
     worker has left out so far, and more than ``config.corrupt_limit`` are an error (see ``explained``).
     """
     if config.data == SYNTHETIC:
@@ -39,8 +39,8 @@ def batch(config, rank, training):
     dataset = decoded(config, dataset, training)
     dataset = dataset.batch(config.batch_size, drop_remainder=training).prefetch(2)
     iterator = tf.data.make_initializable_iterator(dataset)
-    pictures, labels, corrupt = iterator.get_next()
-    return Batch(pictures, labels, corrupt[-1], iterator.initializer)
+    inputs, labels, corrupt = iterator.get_next()
+    return Batch(inputs, labels, corrupt[-1], iterator.initializer)
 
 
 def decoded(config, dataset, training):
@@ -57,7 +57,7 @@ def decoded(config, dataset, training):
 
 
 def _one_decoded(config, pair, training):
-    """A data set of one ``(image, label, True)``, or ``(zeros, label, False)`` where the picture cannot be decoded.
+    """A data set of one ``(image, label, True)``, or ``(zeros, label, False)`` where the image cannot be decoded.
 
     Only the decoding may fail: an error of reading the data goes through.
     """
@@ -71,8 +71,8 @@ def _one_decoded(config, pair, training):
 
 
 def _counting(config):
-    """The scan that adds the count of pictures left out so far, and ends everything beyond the limit."""
-    message = "more than %d pictures in %s cannot be decoded; python -m workload.data check %s names them" % (
+    """The scan that adds the count of images left out so far, and ends everything beyond the limit."""
+    message = "more than %d images in %s cannot be decoded; python -m workload.data check %s names them" % (
         config.corrupt_limit,
         config.data,
         config.data,
@@ -89,9 +89,9 @@ def _counting(config):
 
 def explained(error):
     """The sentence for people in a TensorFlow error: of a failed assertion its message, else its first own line."""
-    found = re.search(r"assertion failed: \[([^\]]*)\]", error.message)
-    if found:
-        return found.group(1)
+    assertion = re.search(r"assertion failed: \[([^\]]*)\]", error.message)
+    if assertion:
+        return assertion.group(1)
     # Later versions put where the operation was defined first, and what it says after its name.
     lines = re.split(r"Node: '.*'\n", error.message)[-1].strip().splitlines()
     return "TensorFlow failed: %s" % lines[0]
@@ -102,15 +102,15 @@ def _synthetic(config, rank):
     seed = config.seed * 1000 + rank
     shape = [config.batch_size, config.image_size, config.image_size, 3]
     local = dict(trainable=False, use_resource=True, collections=[tf.GraphKeys.LOCAL_VARIABLES])
-    pictures = tf.Variable(tf.random_normal(shape, seed=seed), name="synthetic_images", **local)
+    inputs = tf.Variable(tf.random_normal(shape, seed=seed), name="synthetic_images", **local)
     labels = tf.Variable(
         tf.random_uniform([config.batch_size], 0, config.classes, tf.int32, seed=seed), name="synthetic_labels", **local
     )
-    return Batch(pictures.read_value(), labels.read_value(), tf.constant(0, tf.int64), tf.no_op())
+    return Batch(inputs.read_value(), labels.read_value(), tf.constant(0, tf.int64), tf.no_op())
 
 
 def steps_per_epoch(config):
-    """Steps in which all workers together see every picture once, rounded down but at least one; None if synthetic."""
+    """Steps in which all workers together see every image once, rounded down but at least one; None if synthetic."""
     if config.data == SYNTHETIC:
         return None
     return max(1, datasets.opened(config.data).count("train") // config.global_batch_size)
@@ -120,7 +120,7 @@ def check_labels(config):
     """Make sure that the data's classes fit the model.
 
     Raises:
-        UsageError: a folder of pictures has more classes than the model.
+        UsageError: a folder of images has more classes than the model.
     """
     if config.data == SYNTHETIC:
         return
@@ -130,22 +130,22 @@ def check_labels(config):
 
 
 def check(path, limit=None):
-    """Decode every picture (or the first ``limit`` of each split) and tell what is there.
+    """Decode every image (or the first ``limit`` of each split) and tell what is there.
 
     Returns:
         ``{"path", "kind", "splits": {split: {"images", "labels": [lowest, highest], "corrupt", "examples"}}}``;
         labels count from 0, ``examples`` are the first five that cannot be decoded, each with the reason.
     """
     source = datasets.opened(path)
-    found = {}
+    splits = {}
     for split in datasets.SPLITS:
         try:
             source.count(split)
         except UsageError as error:
-            found[split] = {"images": 0, "problem": str(error)}
+            splits[split] = {"images": 0, "problem": str(error)}
             continue
-        found[split] = _checked(source, split, limit)
-    return {"path": path, "kind": source.kind, "splits": found}
+        splits[split] = _checked(source, split, limit)
+    return {"path": path, "kind": source.kind, "splits": splits}
 
 
 def _checked(source, split, limit):
@@ -194,7 +194,7 @@ def main(arguments=None):
     parser = argparse.ArgumentParser(prog="workload.data", description=__doc__)
     parser.add_argument("command", choices=("check", "measure"))
     parser.add_argument("path")
-    parser.add_argument("--limit", type=int, help="check: look at so many pictures of each split only")
+    parser.add_argument("--limit", type=int, help="check: look at so many images of each split only")
     parser.add_argument("--batch-size", type=int, default=32, help="measure: images in a batch")
     parser.add_argument("--image-size", type=int, default=224, help="measure: height and width in pixels")
     parser.add_argument("--batches", type=int, default=20, help="measure: batches to time")

@@ -1,6 +1,6 @@
-"""Where images lie: ImageNet-layout TFRecords, or a folder of pictures by class.
+"""Where images lie: ImageNet-layout TFRecords, or a folder of images by class.
 
-Both give every worker its share of ``(encoded picture, label)`` so that, over all workers, each picture comes exactly
+Both give every worker its share of ``(encoded image, label)`` so that, over all workers, each image comes exactly
 once in every pass.
 """
 
@@ -98,7 +98,7 @@ class Folder(object):
         folder = self._folder("train")
         return sorted(name for name in os.listdir(folder) if os.path.isdir(os.path.join(folder, name)))
 
-    def pictures(self, split):
+    def labelled_files(self, split):
         """``[(file, label)]``, sorted.
 
         Raises:
@@ -106,37 +106,37 @@ class Folder(object):
         """
         labels = {name: label for label, name in enumerate(self.classes())}
         folder = self._folder(split)
-        found = []
+        labelled = []
         for name in sorted(os.listdir(folder)):
             inside = os.path.join(folder, name)
             if not os.path.isdir(inside):
                 continue
             if name not in labels:
                 raise UsageError("class %s is in %s but not in the training split" % (name, folder))
-            pictures = [one for one in sorted(os.listdir(inside)) if one.lower().endswith(_EXTENSIONS)]
-            found.extend((os.path.join(inside, one), labels[name]) for one in pictures)
-        if not found:
-            raise UsageError("no pictures (%s) in %s" % (", ".join(_EXTENSIONS), os.path.join(folder, "CLASS")))
-        return found
+            files = [file for file in sorted(os.listdir(inside)) if file.lower().endswith(_EXTENSIONS)]
+            labelled.extend((os.path.join(inside, file), labels[name]) for file in files)
+        if not labelled:
+            raise UsageError("no images (%s) in %s" % (", ".join(_EXTENSIONS), os.path.join(folder, "CLASS")))
+        return labelled
 
     def count(self, split):
-        """Number of pictures."""
-        return len(self.pictures(split))
+        """How many images the split has."""
+        return len(self.labelled_files(split))
 
     def each(self, split):
-        """``(name, encoded, label)`` of every picture, read in this process."""
-        for path, label in self.pictures(split):
+        """``(name, encoded, label)`` of every image, read in this process."""
+        for path, label in self.labelled_files(split):
             with open(path, "rb") as file:
                 yield path, file.read(), label
 
     def share(self, split, rank, workers, seed, training):
-        """This worker's ``(encoded, label)`` dataset: every n-th picture of one order that all workers agree on.
+        """This worker's ``(encoded, label)`` dataset: every n-th image of one order that all workers agree on.
 
         Training data comes shuffled anew each time round, and without end.
         """
-        pictures = self.pictures(split)
-        random.Random(seed).shuffle(pictures)  # noqa: S311 - no secret
-        own = pictures[rank::workers]
+        labelled = self.labelled_files(split)
+        random.Random(seed).shuffle(labelled)  # noqa: S311 - no secret
+        own = labelled[rank::workers]
         dataset = tf.data.Dataset.from_tensor_slices(([name for name, _ in own], [label for _, label in own]))
         if training:
             dataset = dataset.shuffle(max(1, len(own)), seed=seed + rank).repeat()
@@ -156,8 +156,8 @@ def _parsed(record):
         "image/encoded": tf.io.FixedLenFeature([], tf.string),
         "image/class/label": tf.io.FixedLenFeature([], tf.int64),
     }
-    found = tf.io.parse_single_example(record, features)
-    return found["image/encoded"], tf.cast(found["image/class/label"], tf.int32) - 1
+    example = tf.io.parse_single_example(record, features)
+    return example["image/encoded"], tf.cast(example["image/class/label"], tf.int32) - 1
 
 
 def _lengths(name):

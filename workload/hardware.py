@@ -63,13 +63,13 @@ def threads(environment=None):
 
 def versions(*modules):
     """``{"python": ..., module: version}`` of this process; a module that is not installed is left out."""
-    found = {"python": platform.python_version()}
+    numbers = {"python": platform.python_version()}
     for name in modules:
         try:
-            found[name] = importlib.import_module(name).__version__
+            numbers[name] = importlib.import_module(name).__version__
         except ImportError:
             continue
-    return found
+    return numbers
 
 
 def peak_memory_mib():

@@ -100,7 +100,7 @@ class WorkerMonitor(object):
         self._closing = True
         self._thread.join()
         for key in list(self._selector.get_map().values()):
-            key.fileobj.close()
+            key.fileobj.close()  # type: ignore[union-attr]  # sockets, all of them
         self._selector.close()
 
     def _serve(self):

@@ -1,4 +1,4 @@
-"""From an encoded picture to a normalised tensor: random crop and flip to train, central crop to evaluate."""
+"""From an encoded image to a normalised tensor: random crop and flip to train, central crop to evaluate."""
 
 import tensorflow.compat.v1 as tf
 
@@ -30,7 +30,7 @@ def decode(encoded, size, training, crop=True):
 def _random_crop(encoded):
     """8 to 100 % of the area, aspect 3:4 to 4:3; of a JPEG only that part is decoded.
 
-    ImageNet has a picture or two that are PNG whatever their names say, which `decode_jpeg` decodes as well.
+    ImageNet has an image or two that are PNG whatever their names say, which `decode_jpeg` decodes as well.
     """
 
     def part():

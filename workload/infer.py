@@ -70,9 +70,9 @@ def _held(array):
     """
 
     def initial():
-        found = tf.py_func(lambda: array, [], tf.as_dtype(array.dtype))
-        found.set_shape(array.shape)
-        return found
+        value = tf.py_func(lambda: array, [], tf.as_dtype(array.dtype))
+        value.set_shape(array.shape)
+        return value
 
     local = dict(trainable=False, use_resource=True, collections=[tf.GraphKeys.LOCAL_VARIABLES])
     return tf.Variable(initial, dtype=tf.as_dtype(array.dtype), **local).read_value()

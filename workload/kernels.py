@@ -42,14 +42,14 @@ def batch_norm(net, gamma, beta, relu, shortcut=None):
 
         def gradient(*gradients):
             delta = _compiled(_masked)(result, *gradients[:copies]) if relu else gradients[0]
-            found = _compiled(_backward)(net, delta, mean, variance, gamma)
-            return found + [delta] * (copies - 1)
+            input_gradients = _compiled(_backward)(net, delta, mean, variance, gamma)
+            return input_gradients + [delta] * (copies - 1)
 
         unbiased = variance * (_rows(net) / (_rows(net) - 1.0))
         return [result] + [tf.identity(result)] * len(shortcut) + [mean, unbiased], gradient
 
-    found = operation(net, gamma, beta, *shortcuts)
-    return found[:copies], found[-2], found[-1]
+    results = operation(net, gamma, beta, *shortcuts)
+    return results[:copies], results[-2], results[-1]
 
 
 @functools.lru_cache(maxsize=None)

@@ -82,7 +82,7 @@ class Variables(object):
             return self._batch_norm(net, relu, shortcut)
 
     def dense(self, net, name, units):
-        """Fully connected."""
+        """A fully connected layer with bias."""
         with self._scope(name):
             kernel = tf.get_variable(
                 "kernel", [int(net.shape[-1]), units], net.dtype, initializer=tf.random_normal_initializer(stddev=0.01)
@@ -140,7 +140,7 @@ class Folded(object):
         return _added(tf.nn.bias_add(_convolved(net, kernel, stride), bias), relu, shortcut)
 
     def dense(self, net, name, units):  # noqa: ARG002 - as in Variables
-        """Fully connected."""
+        """A fully connected layer with bias."""
         kernel, bias = self._constant(name, net.dtype, lambda get: (get("kernel"), get("bias")))
         return tf.nn.bias_add(tf.matmul(net, kernel), bias)
 

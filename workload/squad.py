@@ -43,10 +43,10 @@ class Tokens(object):
 
     def of(self, text):
         """``[(number, first character, character after the last)]``."""
-        found = []
+        tokens = []
         for match in _WORD.finditer(text):
-            found.extend((number, match.start(), match.end()) for number in self._word(_folded(match.group())))
-        return found
+            tokens.extend((number, match.start(), match.end()) for number in self._word(_folded(match.group())))
+        return tokens
 
     def _word(self, word):
         if self._numbers is None:
@@ -68,10 +68,10 @@ class Examples(object):
     """A split as arrays: ``ids`` [N, length], ``bounds`` [N, 2] (where the text begins; where padding begins) and
     ``labels`` [N, 2] (first and last token of the answer, 0 and 0 where this part of the text has none)."""
 
-    def __init__(self, found, length):
-        self.ids = np.array([one[0] for one in found], np.int32).reshape([-1, length])
-        self.bounds = np.array([one[1] for one in found], np.int32).reshape([-1, 2])
-        self.labels = np.array([one[2] for one in found], np.int32).reshape([-1, 2])
+    def __init__(self, examples, length):
+        self.ids = np.array([one[0] for one in examples], np.int32).reshape([-1, length])
+        self.bounds = np.array([one[1] for one in examples], np.int32).reshape([-1, 2])
+        self.labels = np.array([one[2] for one in examples], np.int32).reshape([-1, 2])
 
     def __len__(self):
         return len(self.ids)
@@ -116,10 +116,10 @@ def opened(path, split, length, size):
         file, folder = names[0], path
     elif split == "dev":
         raise UsageError("--evaluate needs a folder with train*.json and dev*.json, and %s is not one" % path)
-    found = list(_examples(_articles(file), _tokens(folder, size), length))
-    if not found:
+    examples = list(_examples(_articles(file), _tokens(folder, size), length))
+    if not examples:
         raise UsageError("%s has no question" % file)
-    return Examples(found, length)
+    return Examples(examples, length)
 
 
 def _articles(file):

@@ -137,10 +137,10 @@ class _Loop(object):
         running.run(self._evaluated.initializer)
         while True:
             try:
-                found = running.run(self._evaluation.correct)
+                batch_counts = running.run(self._evaluation.correct)
             except tf.errors.OutOfRangeError:
                 break
-            counts = [count + int(more) for count, more in zip(counts, found)]
+            counts = [count + int(more) for count, more in zip(counts, batch_counts)]
             if self._config.data == data.SYNTHETIC:  # one batch, which never ends
                 break
         counts = self.training.total(counts)

@@ -75,11 +75,11 @@ def test_a_folders_labels_are_the_sorted_classes_of_the_training_split(tmp_path)
     made(tmp_path, "folder")
     source = datasets.opened(str(tmp_path))
     assert source.classes() == ["c0", "c1", "c2"]
-    found = {path.rsplit("/", 2)[1]: label for path, label in source.pictures("validation")}
+    found = {path.rsplit("/", 2)[1]: label for path, label in source.labelled_files("validation")}
     assert found == {"c0": 0, "c1": 1, "c2": 2}
     (tmp_path / "validation" / "unknown").mkdir()
     with pytest.raises(UsageError, match=r"class unknown is in .* but not in the training split"):
-        source.pictures("validation")
+        source.labelled_files("validation")
 
 
 def decoded(training, crop, size=16):
@@ -154,8 +154,7 @@ def test_too_many_of_them_end_the_run(tmp_path, spoilt, limit):
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
         batches(config(tmp_path, corrupt_limit=limit), 9)
     assert data.explained(caught.value) == (
-        f"more than {limit} pictures in {tmp_path} cannot be decoded;"
-        f" python -m workload.data check {tmp_path} names them"
+        f"more than {limit} images in {tmp_path} cannot be decoded; python -m workload.data check {tmp_path} names them"
     )
 
 

@@ -110,10 +110,10 @@ def _wait_for_executors(spark, workers):
         slots = 0
         while slots < workers and time.monotonic() < deadline:
             time.sleep(0.1)
-            found = max(0, len(tracker.getExecutorInfos()) - 1) * cores  # the driver counts as one of them
-            if found > slots:
+            executor_slots = max(0, len(tracker.getExecutorInfos()) - 1) * cores  # the driver counts as one of them
+            if executor_slots > slots:
                 deadline = time.monotonic() + _NEXT_EXECUTOR_WITHIN_S
-            slots = found
+            slots = executor_slots
     if slots < workers:
         raise UsageError(
             "%d workers need as many executor slots and %s offers %d; start more Spark workers or lower --workers"
@@ -144,12 +144,12 @@ def _barrier_job(spark, config, reporter):
     address = (driver, end.port)
     try:
         job = spark.parallelize(range(config.workers), config.workers).barrier()
-        found = job.mapPartitions(lambda _: [_task(config, address, secret)]).collect()
+        results = job.mapPartitions(lambda _: [_task(config, address, secret)]).collect()
     except Exception as error:  # py4j wraps whatever Java threw
         raise WorkloadError(end.reason() or "the Spark job failed: %s" % cluster.java_reason(error)) from error
     finally:
         end.close()
-    return [json.loads(text) for text in found]
+    return [json.loads(text) for text in results]
 
 
 def _task(config, driver, secret):

@@ -157,10 +157,10 @@ def _dataset(config):
     if config.data == data.SYNTHETIC:
         seeds = [config.seed, 0], [config.seed, 1]
         shape = [_SYNTHETIC_IMAGES, config.image_size, config.image_size, 3]
-        pictures = tf.random.stateless_normal(shape, seeds[0])
+        images = tf.random.stateless_normal(shape, seeds[0])
         labels = tf.random.stateless_uniform([_SYNTHETIC_IMAGES], seeds[1], 0, config.classes, tf.int32)
         passes = -(-config.global_batch_size * 16 // _SYNTHETIC_IMAGES)
-        return tf.data.Dataset.from_tensor_slices((pictures, labels)).repeat(passes)
+        return tf.data.Dataset.from_tensor_slices((images, labels)).repeat(passes)
     dataset = datasets.opened(config.data).share("train", 0, 1, config.seed, training=False)
     dataset = data.decoded(config, dataset.shuffle(datasets.SHUFFLE_BUFFER, config.seed), training=True)
     return dataset.map(lambda image, label, corrupt: (image, label))
@@ -188,12 +188,12 @@ class Iterations(object):
 
     def line(self, text):
         """Take one line of the log; all but the iterations' lines are ignored."""
-        found = _ITERATION.search(text)
-        if not found:
+        iteration_line = _ITERATION.search(text)
+        if not iteration_line:
             return
-        iteration = int(found.group(1))
+        iteration = int(iteration_line.group(1))
         step = self._first + iteration
-        records, seconds, _, self._loss = [float(part) for part in found.groups()[1:]]
+        records, seconds, _, self._loss = [float(part) for part in iteration_line.groups()[1:]]
         self._elapsed += seconds
         self._records += records
         self._seconds += seconds

@@ -27,17 +27,17 @@ class Task(object):
         return data.batch(self._config, rank, training)
 
     def placeholders(self):
-        """Normalised images."""
+        """Images as ``images.decode`` makes them."""
         size = self._config.image_size
         images = tf.placeholder(tf.float32, [None, size, size, 3], "images")
         return {"images": images}, images
 
     def variables(self, training, reuse=False):
-        """Trainable layers."""
+        """Layers whose weights and statistics are variables."""
         return resnet.Variables(training, reuse)
 
     def constants(self, values, hold):
-        """Folded layers."""
+        """Layers with batch normalisation folded into their kernels."""
         return resnet.Folded(values, hold)
 
     def logits(self, inputs, layers):

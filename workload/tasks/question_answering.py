@@ -48,18 +48,18 @@ class Task(object):
         return data.Batch((ids, segments, mask), labels, tf.constant(0, tf.int64), iterator.initializer)
 
     def placeholders(self):
-        """Tokens."""
+        """Token numbers, segments and the mask of padding."""
         length = self._config.sequence_length
         names = ("input_ids", "segment_ids", "input_mask")
-        found = [(name, tf.placeholder(tf.int32, [None, length], name)) for name in names]
-        return dict(found), tuple(tensor for _, tensor in found)
+        named = [(name, tf.placeholder(tf.int32, [None, length], name)) for name in names]
+        return dict(named), tuple(tensor for _, tensor in named)
 
     def variables(self, training, reuse=False):  # noqa: ARG002 - the same for both
-        """Trainable weights."""
+        """Weights in float32 variables, handed out in the compute type."""
         return bert.Variables(tf.as_dtype(self._config.dtype), reuse)
 
     def constants(self, values, hold):
-        """Frozen weights."""
+        """Trained weights, of the compute type already."""
         return bert.Constants(tf.as_dtype(self._config.dtype), values, hold)
 
     def logits(self, inputs, layers):
