@@ -17,6 +17,7 @@ from provisioner.resources import Instance
 from provisioner.steps.request import NON_ROOT
 
 HOURS = "cloud.auto_release_hours"
+TAGS = "cloud.tags"
 
 
 def asked_for(spec: Spec) -> dict[str, Any]:
@@ -29,6 +30,7 @@ def asked_for(spec: Spec) -> dict[str, Any]:
         "cloud.ram_role": cloud.ram_role,
         "cloud.user_data": sha256(cloud.user_data.encode()).hexdigest()[:12] if cloud.user_data else None,
         HOURS: cloud.auto_release_hours,
+        TAGS: dict(cloud.tags),
         "cloud.vpc_cidr": None if cloud.vpc_id else cloud.vpc_cidr,
         "cloud.vpc_id": cloud.vpc_id,
         "cloud.vswitch_id": cloud.vswitch_id,
@@ -73,7 +75,7 @@ def _making(spec: Spec, choice: InstanceChoice | None) -> Iterator[str]:
     if choice is None:
         return
     for field, new in asked_for(spec).items():
-        if field == HOURS or field not in choice.asked:
+        if field in (HOURS, TAGS) or field not in choice.asked:
             continue
         if field == "cloud.image" and new == choice.image_id:  # the family's image, now given by its id
             continue
@@ -94,6 +96,13 @@ def _told(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_told(part)}" for key, part in value.items())
     return "nothing" if value is None else str(value)
+
+
+def left_as_it_is(spec: Spec, choice: InstanceChoice | None) -> str:
+    """What differs from the inventory and stays so without harm, in words; "" for nothing."""
+    if choice is None or choice.asked.get(TAGS, spec.cloud.tags) == spec.cloud.tags:
+        return ""
+    return "changed cloud.tags go only to what is made from now on"
 
 
 @dataclass(frozen=True)

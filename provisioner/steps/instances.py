@@ -11,7 +11,7 @@ from provisioner.hosts.address import HostAddress
 from provisioner.hosts.expected import doubts
 from provisioner.resources import TAG_NAME, Instance, InstanceRequest, Price
 from provisioner.step import Description, Finding, Observed, PlannedResource, Presence
-from provisioner.steps.comparison import HOURS, asked_for, changes, lasting_differences
+from provisioner.steps.comparison import HOURS, asked_for, changes, lasting_differences, left_as_it_is
 from provisioner.steps.network import (
     KeyPairStep,
     SecurityGroupStep,
@@ -92,7 +92,9 @@ class InstancesStep:
         if coming:
             detail = f"to be changed: {', '.join(change.words for change in coming)}"
             return Finding(Presence.ABSENT, detail, observed)
-        return Finding(Presence.PRESENT, ", ".join(instance.id for instance in instances[:3]), observed)
+        ids = ", ".join(instance.id for instance in instances[:3])
+        left = left_as_it_is(spec, choice)
+        return Finding(Presence.PRESENT, f"{ids}; {left}" if left else ids, observed)
 
     def _found(self) -> list[Instance]:
         deployment = self.deployment

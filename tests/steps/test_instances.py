@@ -411,6 +411,15 @@ def test_the_hours_until_the_release_are_what_was_asked_for_and_not_what_is_left
     assert [machine.auto_release_at for machine in made.cloud.machines.values()] == before
 
 
+def test_changed_tags_are_no_reason_to_begin_anew_and_are_not_passed_over() -> None:
+    made = bench(count=2, tags={"team": "vision"})
+    up(made)
+    assert "tags" not in step(made).check().detail
+    again = changed(made, {"cloud": {"tags": {"team": "speech"}}})
+    assert again.cloud_runner().up().changed == 0
+    assert step(again).check().detail.endswith("; changed cloud.tags go only to what is made from now on")
+
+
 def test_a_release_that_somebody_called_off_is_set_again() -> None:
     made = bench()
     up(made)
