@@ -6,7 +6,7 @@ CPU topology of the running host.
 """
 
 from provisioner.catalog.distributions import DockerRecipe, HostPrograms, docker_recipe, host_programs
-from provisioner.catalog.flags import bf16_flags, bf16_of, isa_of
+from provisioner.catalog.flags import bf16_of, isa_of
 from provisioner.catalog.images import ContainerImage, ImageFamily, container_image, image_families, image_family
 from provisioner.catalog.instance_types import (
     InstanceType,
@@ -19,7 +19,7 @@ from provisioner.catalog.instance_types import (
     suggestion,
 )
 from provisioner.catalog.mirrors import RegionMirrors, region_mirrors
-from provisioner.catalog.processors import Processor, processor
+from provisioner.catalog.processors import processor
 from provisioner.catalog.workload_models import Model, models
 
 __all__ = [
@@ -29,9 +29,7 @@ __all__ = [
     "ImageFamily",
     "InstanceType",
     "Model",
-    "Processor",
     "RegionMirrors",
-    "bf16_flags",
     "bf16_of",
     "bf16_types",
     "check_described",

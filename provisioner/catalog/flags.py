@@ -9,14 +9,10 @@ from functools import cache
 from provisioner.render import data_folder
 
 
-def bf16_flags() -> tuple[str, ...]:
-    """The flags of instructions that multiply bfloat16, on any architecture."""
-    return _lists()[0]
-
-
 def bf16_of(flags: Collection[str]) -> list[str]:
     """Those of a processor's flags that are bfloat16 instructions, in the list's order."""
-    return [flag for flag in bf16_flags() if flag in flags]
+    bf16, _ = _lists()
+    return [flag for flag in bf16 if flag in flags]
 
 
 def isa_of(flags: Collection[str]) -> list[str]:

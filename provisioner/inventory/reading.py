@@ -271,11 +271,11 @@ def _cloud_contradictions(spec: Spec) -> Iterator[tuple[Place, str]]:
                 ("cloud", "system_disk", "category"),
                 f"{name} takes {', '.join(known.disks)}, not {cloud.system_disk.category}",
             )
-        if isinstance(spec.spark.workers, int) and spec.spark.workers > known.vcpus // known.threads_per_core:
+        if isinstance(spec.spark.workers, int) and spec.spark.workers > known.cores:
             yield (
                 ("spark", "workers"),
                 f"{spec.spark.workers} workers need as many whole cores; {name} has "
-                f"{known.vcpus // known.threads_per_core} ({known.vcpus} vCPUs)",
+                f"{known.cores} ({known.vcpus} vCPUs)",
             )
     if cloud.zones != "auto":
         for index, zone in enumerate(cloud.zones):
