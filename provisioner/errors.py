@@ -159,8 +159,8 @@ class OutputError(ProvisionerError):
 class PartialFailureError(ProvisionerError):
     """At least one host failed; `failures` maps each failed step to its error."""
 
-    def __init__(self, message: str, failures: Sequence[tuple[str, ProvisionerError]]) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, failures: Sequence[tuple[str, ProvisionerError]], remedy: str = "") -> None:
+        super().__init__(message, remedy)
         self.failures = tuple(failures)
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from provisioner.deployment import Deployment
 from provisioner.errors import (
@@ -31,6 +31,8 @@ from provisioner.errors import (
 )
 from provisioner.resources import Kind, Resource
 from provisioner.step import Finding, Phase, Plan, Presence, Step
+
+Done = TypeVar("Done")
 
 KINDS: tuple[Kind, ...] = ("instance", "disk", "eip", "key-pair", "security-group", "vswitch", "vpc")
 """Everything we create, in the order in which it can be deleted."""
@@ -70,6 +72,14 @@ class Outcome:
     present: int
 
 
+@dataclass(frozen=True)
+class Failure:
+    """A step that could not be undone, and why."""
+
+    step: Step
+    error: ProvisionerError
+
+
 class Runner:
     """Carries out one plan of one deployment. `emit` is called from several threads."""
 
@@ -77,6 +87,7 @@ class Runner:
         self.deployment = deployment
         self.plan = plan
         self.emit = emit
+        self.forgotten: list[Failure] = []
         self._stop = threading.Event()
 
     # ------------------------------------------------------------------------------------------------- preview
@@ -143,14 +154,8 @@ class Runner:
             changed += self._hosts(phase.name, by_host)
         return Outcome(sum(changed), len(changed) - sum(changed))
 
-    def _hosts(self, phase: str, by_host: dict[str, list[Step]]) -> list[bool]:
-        """Each host's steps in order, the hosts side by side; all of them have ended when this returns.
-
-        Ctrl-C cuts the hosts' connections, so that their threads end. One that hangs all the same does not hold the
-        program up: nothing new is begun, and the threads are daemons.
-        """
-        waiting: SimpleQueue[Sequence[Step]] = SimpleQueue()
-        ended: SimpleQueue[list[bool] | BaseException] = SimpleQueue()
+    def _hosts(self, phase: str, by_host: Mapping[str, Sequence[Step]]) -> list[bool]:
+        """Each host's steps in order, up to the first that fails; what they changed."""
         failures: list[tuple[str, ProvisionerError]] = []
 
         def work(steps: Sequence[Step]) -> list[bool]:
@@ -165,40 +170,54 @@ class Runner:
                     self.emit(Event("failed", str(error), phase, step.host, step.name))
             return changed
 
+        outcomes = self._side_by_side(list(by_host.values()), work, self._stop)
+        if len(failures) == 1 and len(by_host) == 1:
+            raise failures[0][1]
+        if failures:
+            raise PartialFailureError(f"{len(failures)} of {len(by_host)} hosts failed", failures)
+        return [done for changed in outcomes for done in changed]
+
+    def _side_by_side(
+        self, shares: Sequence[Sequence[Step]], work: Callable[[Sequence[Step]], Done], stop: threading.Event
+    ) -> list[Done]:
+        """Do the hosts' shares side by side; all of them have ended when this returns.
+
+        Ctrl-C sets `stop` and cuts the hosts' connections, so that their threads end. One that hangs all the same does
+        not hold the program up: nothing new is begun, and the threads are daemons.
+        """
+        waiting: SimpleQueue[Sequence[Step]] = SimpleQueue()
+        ended: SimpleQueue[tuple[Done | None, BaseException | None]] = SimpleQueue()
+
         def serve() -> None:
             with suppress(Empty):
-                while not self._stop.is_set():
-                    steps = waiting.get_nowait()
+                while not stop.is_set():
+                    share = waiting.get_nowait()
                     try:
-                        ended.put(work(steps))
+                        ended.put((work(share), None))
                     except BaseException as mistake:  # raised in the main thread
-                        ended.put(mistake)
+                        ended.put((None, mistake))
 
-        for steps in by_host.values():
-            waiting.put(steps)
-        threads = [threading.Thread(target=serve, daemon=True) for _ in range(min(len(by_host), MOST_HOSTS_AT_ONCE))]
-        outcomes: list[list[bool] | BaseException] = []
+        for share in shares:
+            waiting.put(share)
+        threads = [threading.Thread(target=serve, daemon=True) for _ in range(min(len(shares), MOST_HOSTS_AT_ONCE))]
+        outcomes: list[tuple[Done | None, BaseException | None]] = []
         try:
             for thread in threads:
                 thread.start()
-            while len(outcomes) < len(by_host):
+            while len(outcomes) < len(shares):
                 with suppress(Empty):
                     outcomes.append(ended.get(timeout=0.5))  # now and then awake, which lets Ctrl-C in
         except KeyboardInterrupt:
-            self._stop.set()
+            stop.set()
             self.deployment.close()
             deadline = time.monotonic() + ENDING_S
             for thread in threads:
                 thread.join(max(0.0, deadline - time.monotonic()))
             raise
-        mistakes = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
-        if mistakes:
-            raise mistakes[0]
-        if len(failures) == 1 and len(by_host) == 1:
-            raise failures[0][1]
-        if failures:
-            raise PartialFailureError(f"{len(failures)} of {len(by_host)} hosts failed", failures)
-        return [done for outcome in outcomes if isinstance(outcome, list) for done in outcome]
+        for _, mistake in outcomes:
+            if mistake is not None:
+                raise mistake
+        return [done for done, _ in outcomes if done is not None]
 
     def _ensure(self, phase: str, step: Step) -> bool:
         """Make one step present; whether anything had to be changed."""
@@ -260,43 +279,73 @@ class Runner:
 
     # ------------------------------------------------------------------------------------------------- down
 
-    def down(self) -> list[Resource]:
-        """Undo what has no owner, in reverse order, then look again by tag; what was removed.
+    def down(self, *, forget_hosts: bool = False) -> list[Resource]:
+        """Undo what has no owner, in reverse order, hosts side by side, then look again by tag; what was removed.
 
         One failure does not stop the rest, nor does a disk on which nothing can be noted any more. Raises LeftoverError
-        that lists what is still there, or the failures.
+        that lists what is still there, or the failures; with `forget_hosts` those of hosts are kept in `forgotten`
+        alone.
         """
-        self.deployment.store.begin_removal()
+        self.deployment.begin_removal()
         has_cloud = self.deployment.ports.cloud is not None
-        failures: list[tuple[str, ProvisionerError]] = []
+        failures: list[Failure] = []
         if has_cloud:
             _ = self.deployment.cloud  # verified to be the one it lives in, before anything is looked up
             self.deployment.journal.await_lost_replies(self._of_ours)
-        for phase, step in reversed(self.plan.steps()):
-            if step.owner is not None:
-                continue
-            title = f"Remove: {step.describe().title}"
-            self.emit(Event("start", title, phase, step.host, step.name))
-            try:
-                with self.deployment.recorded(step.host, title):
-                    step.undo()
-            except ProvisionerError as error:
-                failures.append((step.name, error))
-                self.emit(Event("failed", str(error), phase, step.host, step.name))
-            else:
-                self.emit(Event("undone", step.name, phase, step.host, step.name))
+        for phase in reversed(self.plan.phases):
+            failures += self._undo_phase(phase)
+        if forget_hosts:
+            self.forgotten = [failure for failure in failures if failure.step.host is not None]
+            failures = [failure for failure in failures if failure.step.host is None]
+        name = self.deployment.spec.name
         if has_cloud:
             left = self._found()
             if left:
                 listing = "\n".join(f"  {resource.kind} {resource.id} {resource.name}" for resource in left)
-                reasons = "".join(f"\n  {name}: {error}" for name, error in failures)
+                reasons = "".join(f"\n  {failure.step.name}: {failure.error}" for failure in failures)
                 raise LeftoverError(
-                    f"{len(left)} resources of {self.deployment.spec.name} are still there:\n{listing}{reasons}\n",
-                    f"run `provisioner down {self.deployment.spec.name}` again",
+                    f"{len(left)} resources of {name} are still there:\n{listing}{reasons}\n",
+                    f"run `provisioner down {name}` again",
                 )
         if failures:
-            raise PartialFailureError(f"{len(failures)} steps could not be undone", failures)
+            on_hosts = any(failure.step.host is not None for failure in failures)
+            raise PartialFailureError(
+                f"{len(failures)} steps could not be undone",
+                [(failure.step.name, failure.error) for failure in failures],
+                f"`provisioner down {name}` tries again; with --forget-hosts it leaves hosts that are gone for good as "
+                "they are"
+                if on_hosts
+                else "",
+            )
         return self.deployment.removed
+
+    def _undo_phase(self, phase: Phase) -> list[Failure]:
+        """The steps of hosts first, side by side; a host's own, and those of none, in reverse order."""
+        by_host: dict[str | None, list[Step]] = {}
+        for step in reversed(phase.steps):
+            if step.owner is None:
+                by_host.setdefault(step.host, []).append(step)
+        hostless = by_host.pop(None, [])
+        stop = threading.Event()
+
+        def work(steps: Sequence[Step]) -> list[Failure]:
+            outcomes = [self._undo(phase.name, step) for step in steps if not stop.is_set()]
+            return [failure for failure in outcomes if failure is not None]
+
+        on_hosts = self._side_by_side(list(by_host.values()), work, stop)
+        return [failure for failures in (*on_hosts, work(hostless)) for failure in failures]
+
+    def _undo(self, phase: str, step: Step) -> Failure | None:
+        title = f"Remove: {step.describe().title}"
+        self.emit(Event("start", title, phase, step.host, step.name))
+        try:
+            with self.deployment.recorded(step.host, title):
+                step.undo()
+        except ProvisionerError as error:
+            self.emit(Event("failed", str(error), phase, step.host, step.name))
+            return Failure(step, error)
+        self.emit(Event("undone", step.name, phase, step.host, step.name))
+        return None
 
     def _found(self) -> list[Resource]:
         """Everything that carries the deployment's tag. An error is raised, never taken for an empty answer."""
@@ -306,4 +355,4 @@ class Runner:
         return self.deployment.cloud.find(kind, self.deployment.own_tags)
 
 
-__all__ = ["KINDS", "Event", "InterruptedRun", "Outcome", "Runner"]
+__all__ = ["KINDS", "Event", "Failure", "InterruptedRun", "Outcome", "Runner"]

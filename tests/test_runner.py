@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import threading
 from collections.abc import Callable
@@ -334,6 +335,57 @@ def test_one_failure_does_not_stop_the_rest(bench: Bench) -> None:
     assert world.told("undo") == ["c", "b", "a"]
     assert caught.value.failures == (("b", broken),)
     assert bench.emitted("failed") == ["b"]
+
+
+def test_down_undoes_hosts_side_by_side_and_the_steps_of_one_in_reverse(bench: Bench) -> None:
+    """Each host waits until the other is at its own: one after the other they would never meet."""
+    world = World("a1", "a2", "b1", "c")
+    here, there = threading.Event(), threading.Event()
+
+    def meet(mine: threading.Event, other: threading.Event) -> Callable[[], Any]:
+        return lambda: (mine.set(), met(other)())[1]
+
+    bench.runner(
+        FakeStep(world, "c"),
+        FakeStep(world, "a1", host="a"),
+        FakeStep(world, "a2", host="a", on_undo=meet(here, there)),
+        FakeStep(world, "b1", host="b", on_undo=meet(there, here)),
+    ).down()
+    undone = world.told("undo")
+    assert [name for name in undone if name[0] == "a"] == ["a2", "a1"]
+    assert undone[-1] == "c"
+    assert len(undone) == 4
+
+
+def test_hosts_can_be_forgotten_and_the_cloud_cannot(bench: Bench) -> None:
+    world = World("a", "b")
+    gone, refused = ConnectError("no route"), CloudUnavailableError("throttled")
+    dead = FakeStep(world, "a", host="web-1", on_undo=each_time(gone))
+    runner = bench.runner(FakeStep(world, "b"), dead)
+    runner.down(forget_hosts=True)
+    assert [(failure.step.name, failure.error) for failure in runner.forgotten] == [("a", gone)]
+    dead = FakeStep(world, "a", host="web-1", on_undo=each_time(gone))
+    with pytest.raises(PartialFailureError) as caught:
+        bench.runner(FakeStep(world, "b", on_undo=each_time(refused)), dead).down(forget_hosts=True)
+    assert caught.value.failures == (("b", refused),)
+    assert caught.value.remedy == ""
+
+
+def test_a_full_disk_does_not_stop_down(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be written is kept in memory; before a removal it raises, since nothing may be made unrecorded."""
+
+    def full(content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(bench.store, "_save", full)
+    with pytest.raises(StateError, match="No space left"):
+        bench.deployment.set_addresses([])
+    world = World("a", "b")
+    forget = FakeStep(world, "a", on_undo=lambda: bench.deployment.set_addresses([_address("x")]))
+    bench.runner(FakeStep(world, "b"), forget).down()
+    assert world.told("undo") == ["a", "b"]
+    assert [host.name for host in bench.store.state.hosts] == ["x"]
+    assert "No space left" in str(bench.store.unwritten)
 
 
 def test_what_is_left_is_listed_with_its_id_and_the_reason(bench: Bench, world: World) -> None:

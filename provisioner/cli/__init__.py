@@ -18,8 +18,11 @@ from provisioner.errors import InterruptedRun, ProvisionerError
 def main() -> NoReturn:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong usage or inventory, 130 interrupted."""
     streams.prepare()
-    # Cancelling a CI job sends SIGTERM; it deserves the same care as Ctrl-C.
+    # A CI job that is cancelled and a terminal that is closed deserve the same care as Ctrl-C. Who had SIGHUP ignored
+    # (nohup) meant it.
     signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _hang_up)
     code = 0
     try:
         from provisioner.cli.app import app
@@ -37,6 +40,12 @@ def main() -> NoReturn:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _hang_up(_number: int, _frame: FrameType | None) -> NoReturn:
+    # The kernel and the shell both send it when a terminal goes: the second one is not a wish to stop removing.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

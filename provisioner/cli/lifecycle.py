@@ -166,14 +166,16 @@ def _instances(count: int) -> str:
     return f"{count} instance{'s' if count != 1 else ''}"
 
 
-def _remove_all(runner: Runner, deployment: Deployment, console: Console) -> list[Resource]:
+def _remove_all(
+    runner: Runner, deployment: Deployment, console: Console, *, forget_hosts: bool = False
+) -> list[Resource]:
     """down, its proof, and the state folder put to rest. A second Ctrl-C during it ends it; `down` goes on later."""
     from provisioner.cli import wiring
 
     removed: list[Resource] = []
     gone: PlaceGoneError | None = None
     try:
-        removed = runner.down()
+        removed = runner.down(forget_hosts=forget_hosts)
     except PlaceGoneError as error:
         gone = error
     except KeyboardInterrupt:
@@ -201,14 +203,34 @@ def _remove_all(runner: Runner, deployment: Deployment, console: Console) -> lis
         where = f"region {cloud.region}, account {cloud.account_id}, at {cloud.endpoint}"
         console.say(f"Proof: looked up {', '.join(KINDS)} by tag {tags} in {where}: 0 left.")
     else:
-        console.say(f"\nStopped Spark and removed its folder on {', '.join(deployment.host_names)}.")
+        forgotten = {failure.step.host for failure in runner.forgotten}
+        hosts = [host for host in deployment.host_names if host not in forgotten]
+        if hosts:
+            console.say(f"\nStopped Spark and removed its folder on {', '.join(hosts)}.")
+        for host in sorted(filter(None, forgotten)):
+            stays = [failure for failure in runner.forgotten if failure.step.host == host]
+            titles = "; ".join(failure.step.describe().title for failure in stays)
+            console.warn(f"{host} is forgotten, with what this did there ({titles}): {stays[0].error.message}")
     if console.as_json:
-        console.result({"removed": [{"kind": r.kind, "id": r.id, "name": r.name} for r in removed], "left": []})
+        document: dict[str, Any] = {
+            "removed": [{"kind": r.kind, "id": r.id, "name": r.name} for r in removed],
+            "left": [],
+        }
+        if runner.forgotten:
+            document["forgotten"] = [{"host": f.step.host, "step": f.step.name} for f in runner.forgotten]
+        console.result(document)
     return removed
 
 
 @command(app)
-def down(name: Name, yes: Yes = False, as_json: Json = False) -> None:
+def down(
+    name: Name,
+    yes: Yes = False,
+    forget_hosts: Annotated[
+        bool, typer.Option("--forget-hosts", help="Leave static hosts that cannot be cleaned up as they are.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Remove everything of a deployment, then look again by tag and prove that nothing is left."""
     from provisioner import steps
     from provisioner.adapters.store import FolderStore
@@ -221,14 +243,18 @@ def down(name: Name, yes: Yes = False, as_json: Json = False) -> None:
     _, unread = FolderStore.open(name, create=False).state.spec()
     if unread:
         console.warn(f"what another version of provisioner wrote into the inventory is left out: {', '.join(unread)}")
+    if forget_hosts and spec.creates_instances:
+        raise UsageError(f"the hosts of {name} are instances, which go as a whole", "leave --forget-hosts out")
     if not yes:
         if not somebody_there():
             raise UsageError("nobody is there to say yes", "add --yes")
         if not console.ask(f"Remove everything of {name}?"):
             raise UsageError("not confirmed, nothing was removed")
     with wiring.opened(spec, console.event, create=False) as (deployment, emit):
+        if forget_hosts:
+            deployment.patience_s = spec.ssh.connect_timeout_s
         runner = Runner(deployment, steps.plan(deployment), emit)
-        _remove_all(runner, deployment, console)
+        _remove_all(runner, deployment, console, forget_hosts=forget_hosts)
 
 
 @command(app)

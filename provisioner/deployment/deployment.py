@@ -16,7 +16,7 @@ from provisioner import catalog
 from provisioner.deployment.journal import Journal
 from provisioner.deployment.recording import RecordedConnection, RecordedShell, Recording
 from provisioner.deployment.store import Store
-from provisioner.errors import DriftError, StateError
+from provisioner.errors import ConnectError, DriftError, StateError
 from provisioner.hosts.address import HostAddress
 from provisioner.hosts.expected import expected_facts
 from provisioner.hosts.facts import FACTS_SCRIPT, Cpu, HostFacts, parse_facts
@@ -49,14 +49,20 @@ class Outside:
 
 @dataclass
 class Deployment:
-    """One deployment. Without `outside` it can be described, nothing else."""
+    """One deployment. Without `outside` it can be described, nothing else.
+
+    `patience_s`: how long a host is waited for, in place of the inventory's `ssh.ready_timeout_s`.
+    """
 
     spec: Spec
     outside: Outside | None = None
     local_facts: HostFacts | None = None
     removed: list[Resource] = field(default_factory=list)
     described_types: dict[str, catalog.InstanceType] = field(default_factory=dict)
+    patience_s: float | None = None
     _connections: dict[str, Connection] = field(default_factory=dict)
+    _unreachable: dict[str, ConnectError] = field(default_factory=dict)
+    _removing: bool = False
     _facts: dict[str, HostFacts] = field(default_factory=dict)
     _engines: dict[str, Engine] = field(default_factory=dict)
     _shells: dict[str, Shell] = field(default_factory=dict)
@@ -197,11 +203,24 @@ class Deployment:
         with self._lock:
             lock = self._locks.setdefault(host, threading.Lock())
         with lock:
+            unreachable = self._unreachable
+            if host in unreachable:
+                raise unreachable[host]
             if host not in self._connections:
-                self._connections[host] = self.ports.connector.connect(
-                    self.address(host), ready_timeout_s=self.spec.ssh.ready_timeout_s
-                )
+                try:
+                    self._connections[host] = self.ports.connector.connect(
+                        self.address(host), ready_timeout_s=self.patience_s or self.spec.ssh.ready_timeout_s
+                    )
+                except ConnectError as error:
+                    if self._removing:
+                        unreachable[host] = error
+                    raise
             return self._connections[host]
+
+    def begin_removal(self) -> None:
+        """From now on no disk that is full stops us, and a host that cannot be reached is waited for once."""
+        self._removing = True
+        self.store.begin_removal()
 
     def shell(self, host: str) -> Shell:
         """Where Spark and the training run: the host itself, or its container."""
@@ -301,6 +320,7 @@ class Deployment:
         with self._lock:
             connections = list(self._connections.values())
             self._connections.clear()
+            self._unreachable = {}  # a new one: who is still connecting fails for having been cut off
             self._engines.clear()
             self._shells.clear()
         for connection in connections:

@@ -163,6 +163,19 @@ def test_what_failed_to_connect_is_tried_at_the_next_question(tmp_path: Path) ->
     assert made.deployment.connection("a").name == "a"
 
 
+def test_while_removing_a_host_that_cannot_be_reached_is_waited_for_once(tmp_path: Path) -> None:
+    """Until what was cut off on purpose is connected to anew."""
+    made = bench(tmp_path, "a")
+    made.connector.failures["a"] = [ConnectError("gone")]
+    made.deployment.begin_removal()
+    for _ in range(2):
+        with pytest.raises(ConnectError, match="gone"):
+            made.deployment.connection("a")
+    assert made.connector.connected == ["a"]
+    made.deployment.close()
+    assert made.deployment.connection("a").name == "a"
+
+
 def test_closing_ends_connections_and_the_next_question_makes_new_ones(tmp_path: Path) -> None:
     made = bench(tmp_path, "a")
     connection = made.deployment.connection("a")

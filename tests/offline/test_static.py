@@ -10,6 +10,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -244,9 +245,38 @@ def test_down_with_a_dead_host_cleans_the_other_and_says_so(lab: Lab) -> None:
     done = provisioner("down", "lab", "--yes")
     assert done.code == 1
     assert "could not be undone" in done.err
+    remedy = (
+        "`provisioner down lab` tries again; with --forget-hosts it leaves hosts that are gone for good as they are"
+    )
+    assert done.err.partition("\n")[0].endswith(f"steps could not be undone: {remedy}")
     assert "could not connect to b" in done.err
     assert not (lab.folder / "a/provisioner").exists()
     assert provisioner("status", "lab", "--json").json["state"] == "exists"
+
+
+def test_down_can_forget_a_host_that_is_gone_for_good(lab: Lab) -> None:
+    """The other is cleaned; what stays on the lost one is said, and the name can live again."""
+    assert lab.up(lab.inventory(lab.host("a"), lab.host("b"))).code == 0
+    (lab.folder / "a/provisioner/lab").mkdir(parents=True)
+    lab.servers["b"].stop()
+    done = provisioner("down", "lab", "--yes", "--forget-hosts")
+    assert done.code == 0
+    assert "b is forgotten, with what this did there (" in done.err
+    assert "Spark" in done.err.partition(")")[0]
+    assert done.out.endswith("Stopped Spark and removed its folder on a.\n")
+    assert not (lab.folder / "a/provisioner").exists()
+    assert provisioner("status", "lab", "--json").json["state"] == "removed"
+
+
+def test_down_of_many_dead_hosts_waits_once(lab: Lab) -> None:
+    """Side by side, and not again for each step."""
+    hosts = [{**lab.host("a"), "name": f"h{number}", "port": free_port()} for number in range(8)]
+    path = lab.inventory(*hosts, ready_timeout_s=3)
+    assert lab.up(path).code == 1
+    began = time.monotonic()
+    done = provisioner("down", "lab", "--yes")
+    assert done.code == 1
+    assert time.monotonic() - began < 30  # and not 3 s for each of 17 steps
 
 
 def test_ctrl_c_does_not_wait_for_a_host_that_does_not_answer(lab: Lab) -> None:

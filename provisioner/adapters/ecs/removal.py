@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from provisioner.adapters.ecs.api import DELETE_S
 from provisioner.adapters.ecs.find import Find
 from provisioner.adapters.ecs.part import batches
-from provisioner.errors import CloudError, CloudRefusedError
+from provisioner.errors import CloudError, CloudRefusedError, ProvisionerError
 from provisioner.resources import Kind
 
 IN_USE = "InUse"
 
 
+HINDERED_S: Final = 30.0
+"""How long deleting is tried once something else could not be deleted: that may be what holds it."""
+
+
 class Removal(Find):
     """delete, for every kind."""
+
+    _stays: Kind | None = None
+    """The first kind of which something could not be deleted."""
 
     def delete(self, kind: Kind, ids: Sequence[str]) -> list[str]:
         """Delete, and wait until they are gone; those that the service says it has deleted now.
@@ -37,9 +44,20 @@ class Removal(Find):
             "security-group": lambda ids: self._delete_each("DeleteSecurityGroup", "SecurityGroupId", ids),
             "disk": lambda ids: self._delete_each("DeleteDisk", "DiskId", ids),
         }
-        deleted = ways[kind](ids)
-        self._api.wait(kind, "to be gone", ids, lambda: self._states(kind, ids), deadline_s=DELETE_S)
+        if self._stays:
+            words = f"it may be held by what could not be deleted ({self._stays}): tried for {HINDERED_S:.0f} s"
+            self._api.progress(f"{kind} {', '.join(ids)}: {words}")
+        try:
+            deleted = ways[kind](ids)
+            self._api.wait(kind, "to be gone", ids, lambda: self._states(kind, ids), deadline_s=self._patience_s)
+        except ProvisionerError:
+            self._stays = self._stays or kind
+            raise
         return deleted
+
+    @property
+    def _patience_s(self) -> float:
+        return HINDERED_S if self._stays else DELETE_S
 
     def _delete_each(self, action: str, parameter: str, ids: Sequence[str]) -> list[str]:
         """Every one is tried, also after one that is refused."""
@@ -52,7 +70,7 @@ class Removal(Find):
     def _outcome(self, action: str, asked: Mapping[str, Any]) -> CloudError | bool:
         """Whether it was there, or why it could not be deleted."""
         try:
-            return bool(self._api.call(action, asked, patience_s=DELETE_S))
+            return bool(self._api.call(action, asked, patience_s=self._patience_s))
         except CloudError as error:
             return error
 
@@ -71,19 +89,19 @@ class Removal(Find):
         """DeleteInstances, running or protected; whether all of them were there."""
         asked = {"InstanceId": list(ids), "Force": True}
         try:
-            return bool(self._api.call("DeleteInstances", asked, patience_s=DELETE_S))
+            return bool(self._api.call("DeleteInstances", asked, patience_s=self._patience_s))
         except CloudRefusedError as error:
             if error.code != "InvalidOperation.DeletionProtection":
                 raise
         for id_ in ids:
             self._api.call("ModifyInstanceAttribute", {"InstanceId": id_, "DeletionProtection": False})
-        return bool(self._api.call("DeleteInstances", asked, patience_s=DELETE_S))
+        return bool(self._api.call("DeleteInstances", asked, patience_s=self._patience_s))
 
     def _delete_key_pairs(self, names: list[str]) -> list[str]:
         """The service answers alike for a pair that is there and one that is not: so it is looked first."""
         there = self._states("key-pair", names)
         for batch in batches(names):
-            self._api.call("DeleteKeyPairs", {"KeyPairNames": json.dumps(batch)}, patience_s=DELETE_S)
+            self._api.call("DeleteKeyPairs", {"KeyPairNames": json.dumps(batch)}, patience_s=self._patience_s)
         return [name for name in names if name in there]
 
     def _delete_eips(self, ids: list[str]) -> list[str]:

@@ -119,6 +119,19 @@ def test_the_service_is_given_the_time_it_asks_for() -> None:
     assert bench.clock.slept == [7.0]
 
 
+def test_a_first_answer_slower_than_its_time_out_is_waited_for_once_more() -> None:
+    """The SDK's time-out for reading is longer than the patience with an endpoint that has never answered."""
+    bench = Bench(Script())
+    answers = iter([LOST, {"VpcId": "vpc-1"}])
+
+    def slow(parameters: Any) -> Any:
+        bench.clock.sleep(FIRST_ANSWER_S + 15)
+        return next(answers)
+
+    bench.script.answers["CreateVpc"] = slow
+    assert bench.api.call("CreateVpc", {}, expect="VpcId")["VpcId"] == "vpc-1"
+
+
 def test_an_endpoint_that_never_answers_is_given_up_early() -> None:
     """A wrong address is not worth a minute, but an answer once heard is."""
     bench = Bench(Script(DescribeZones=[LOST]))

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from provisioner.adapters.ecs.instances import sequence
-from provisioner.adapters.ecs.removal import DELETE_S
+from provisioner.adapters.ecs.removal import DELETE_S, HINDERED_S
 from provisioner.adapters.ecs.sdk import Fault
 from provisioner.errors import (
+    CloudError,
     CloudRefusedError,
     CloudUnavailableError,
     DeadlineError,
@@ -634,6 +635,25 @@ def test_one_that_is_refused_does_not_keep_the_others() -> None:
     with pytest.raises(CloudRefusedError, match="vsw-1"):
         bench.cloud.delete("vswitch", ["vsw-1", "vsw-2"])
     assert [call["VSwitchId"] for call in bench.script.asked("DeleteVSwitch")] == ["vsw-1", "vsw-2"]
+
+
+def test_what_may_be_held_by_something_that_stays_is_not_tried_for_long() -> None:
+    """And it is said why: ten minutes for each of a network's parts would help nobody."""
+    bench = Bench(
+        Script(
+            DeleteInstances=[refused("Forbidden.RAM")],
+            DeleteSecurityGroup=[refused("DependencyViolation", 400)],
+            DeleteVpc=[refused("DependencyViolation.VSwitch", 400)],
+        )
+    )
+    with pytest.raises(CloudRefusedError):
+        bench.cloud.delete("instance", ["i-1"])
+    for kind in ("security-group", "vpc"):
+        began = bench.clock.monotonic()
+        with pytest.raises(CloudError, match="DependencyViolation"):
+            bench.cloud.delete(kind, ["x-1"])
+        assert 10 < bench.clock.monotonic() - began <= HINDERED_S
+        assert f"{kind} x-1: it may be held by what could not be deleted (instance): tried for 30 s" in bench.told
 
 
 def test_an_address_in_use_is_taken_off_its_instance_first() -> None:
