@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
+
+_TEMPORARY = re.compile(r"\..+\.(?P<pid>\d+)\.tmp")
 
 
 def write_atomically(path: Path, content: bytes, *, mode: int = 0o600) -> None:
@@ -24,6 +28,24 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o600) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def remove_leftovers(paths: Iterable[Path]) -> None:
+    """Remove those that are `write_atomically`'s temporary files, of processes that have ended. Raises OSError."""
+    for path in paths:
+        name = _TEMPORARY.fullmatch(path.name)
+        if name and not _runs(int(name["pid"])) and path.is_file():
+            path.unlink(missing_ok=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return pid != os.getpid()
 
 
 def sync_folder(folder: Path) -> None:

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
-from provisioner.adapters.atomic import sync_folder, write_atomically
+from provisioner.adapters.atomic import remove_leftovers, sync_folder, write_atomically
 from provisioner.adapters.known_hosts import replace_keys
 from provisioner.deployment.state import State, parse
 from provisioner.errors import LockedError, StateError, UsageError
@@ -205,6 +205,9 @@ class FolderStore:
             since = datetime.now(timezone.utc).isoformat(timespec="seconds")
             with suppress(StateError):  # without it other runs are kept out all the same, and not told by whom
                 self.write("lock.json", json.dumps({"pid": os.getpid(), "command": _command_line(), "since": since}))
+            with readable_errors(self.folder):
+                for pattern in (".*.tmp", "secrets/.*.tmp", "rendered/**/.*.tmp"):
+                    remove_leftovers(self.folder.glob(pattern))
             self._load()  # another run may have written between `open` and here
             yield
         finally:
@@ -262,9 +265,11 @@ def _command_line() -> str:
 
 @contextmanager
 def readable_errors(path: Path) -> Iterator[None]:
-    """An OSError as the StateError that a person can act on."""
+    """An OSError, or a text file that is not UTF-8, as the StateError that a person can act on."""
     try:
         yield
+    except UnicodeDecodeError as error:
+        raise StateError(f"{path} is not text: it holds what this program did not write", "remove it") from error
     except OSError as error:
         raise StateError(
             f"{error.filename or path} cannot be used: {error.strerror or error}",

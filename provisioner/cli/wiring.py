@@ -208,7 +208,12 @@ def _progress(emit: Emit) -> Callable[[str], None]:
 
 def _secrets(spec: Spec, store: FolderStore) -> list[str]:
     """What no log may show: the deployment's generated secrets and its registry's password."""
-    found = [path.read_text() for path in (store.folder / "secrets").glob("*") if not path.name.startswith(".")]
+    from provisioner.adapters.store import readable_errors
+
+    found = []
+    for path in (store.folder / "secrets").glob("[!.]*"):
+        with readable_errors(path):
+            found.append(path.read_text())
     login = spec.image.registry_login if spec.image else None
     password = os.environ.get(login.password_env) if login else None
     return [*found, password] if password else found

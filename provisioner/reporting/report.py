@@ -43,7 +43,10 @@ _CSV_KEYS = (
 
 
 def parse_line(line: str) -> dict[str, Any] | None:
-    """One line of the workload's output as its event, or None for anything else (logs, other people's JSON)."""
+    """One line of the workload's output as its event, or None for anything else (logs, other people's JSON).
+
+    The line comes from a host: one whose fields are not of their documented types is no event. null is no value.
+    """
     text = line.strip()
     if not text.startswith("{"):
         return None
@@ -52,7 +55,30 @@ def parse_line(line: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     kind = event.get("event")
-    return event if isinstance(kind, str) and kind in EVENTS else None
+    if not isinstance(kind, str) or kind not in EVENTS:
+        return None
+    fits = all(event.get(field) is None or check(event[field]) for field, check in _FIELDS.get(kind, {}).items())
+    return event if fits else None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+_FIELDS: dict[str, dict[str, Callable[[object], bool]]] = {
+    "start": {"learning_rate": _is_number, "worker_hosts": _is_texts, "warnings": _is_texts},
+    "error": {"message": _is_text},
+    **{kind: dict.fromkeys(fields, _is_number) for kind, fields in _CURVE_KEYS.items()},
+}
+"""What of each event is shown while it comes; a summary is checked as a whole, by `measurement`."""
 
 
 def curves(lines: Iterable[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

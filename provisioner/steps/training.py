@@ -279,10 +279,10 @@ class TrainStep:
                 deployment.progress(f"{self.dtype}: {_evaluation_words(event)}")
             elif event["event"] == "start":
                 deployment.progress(f"{self.dtype}: {_start_words(event)}")
-                for warning in event.get("warnings", []):
+                for warning in event.get("warnings") or []:
                     deployment.progress(warning)
             elif event["event"] == "error":
-                reason = event["message"]
+                reason = event.get("message") or ""
             elif event["event"] == "summary":
                 summary = event
 
@@ -332,9 +332,9 @@ def _start_words(event: dict[str, Any]) -> str:
     """What was derived from the inventory: the global batch, the learning rate, and which workers are where."""
     words = [f"global batch {event.get('global_batch_size')}"]
     if event.get("mode") == "train":
-        words.append(f"peak learning rate {event.get('learning_rate', 0):g}")
+        words.append(f"peak learning rate {event.get('learning_rate') or 0:g}")
     numbers: dict[str, list[str]] = {}
-    for number, host in enumerate(event.get("worker_hosts", [])):
+    for number, host in enumerate(event.get("worker_hosts") or []):
         numbers.setdefault(host, []).append(str(number))
     words += [f"worker{'s' * (len(found) > 1)} {', '.join(found)} on {host}" for host, found in numbers.items()]
     return "; ".join(words)
@@ -344,8 +344,8 @@ def _evaluation_words(event: dict[str, Any]) -> str:
     """One evaluation line for the person."""
     epoch = "" if event.get("epoch") is None else f" after epoch {event['epoch']:g}"
     return (
-        f"{event.get('images')} images evaluated{epoch}: top-1 {event.get('top_1', 0):.2%}, "
-        f"top-5 {event.get('top_5', 0):.2%}"
+        f"{event.get('images')} images evaluated{epoch}: top-1 {event.get('top_1') or 0:.2%}, "
+        f"top-5 {event.get('top_5') or 0:.2%}"
     )
 
 

@@ -148,6 +148,29 @@ def journal(store):
     return Journal(store, SystemClock(), print)
 """
 
+
+def test_what_killed_runs_left_half_written_goes_at_the_next_start(store: FolderStore) -> None:
+    """Among it a private key that was never used. Files of running processes stay, and so do other people's."""
+    ended = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    pid = int(ended.stdout)
+    store.secret("spark")
+    gone = [f".id_rsa.{pid}.tmp", f".state.json.{pid}.tmp", f"secrets/.spark.{pid}.tmp"]
+    stay = [f".known_hosts.{os.getppid()}.tmp", ".mine.tmp", f"host/.data.{pid}.tmp"]
+    (store.folder / "host").mkdir()
+    for name in (*gone, *stay):
+        (store.folder / name).write_text("half")
+    with store.lock():
+        assert [name for name in gone if (store.folder / name).exists()] == []
+        assert [name for name in stay if not (store.folder / name).exists()] == []
+
+
+def test_a_secret_that_is_not_text_is_told_in_a_sentence(store: FolderStore) -> None:
+    store.secret("spark")
+    (store.folder / "secrets/spark").write_bytes(b"\xff\xfe")
+    with pytest.raises(StateError, match="spark is not text"):
+        store.secret("spark")
+
+
 KILLED_AT_EACH_LINE = (
     BEGUN
     + """

@@ -153,6 +153,14 @@ def test_csv_reads_back_as_the_measurements() -> None:
         '"summary"',
         "{" * 5 + '"event"',
         '{"event":' + "[" * 100_000,
+        '{"event": "interval", "step": 1, "loss": "much"}',
+        '{"event": "interval", "images_per_second": [1]}',
+        '{"event": "interval", "loss": true}',
+        '{"event": "evaluation", "top_1": "all"}',
+        '{"event": "start", "learning_rate": {}}',
+        '{"event": "start", "worker_hosts": [1]}',
+        '{"event": "start", "warnings": 7}',
+        '{"event": "error", "message": {}}',
     ],
 )
 def test_lines_that_are_not_events_are_none(line: str) -> None:
