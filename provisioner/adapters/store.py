@@ -20,7 +20,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from provisioner.adapters.atomic import remove_leftovers, sync_folder, write_atomically
-from provisioner.adapters.known_hosts import replace_keys
+from provisioner.adapters.known_hosts import known_keys, replace_keys
 from provisioner.deployment.state import State, parse
 from provisioner.errors import LockedError, StateError, UsageError
 from provisioner.secret import Secret
@@ -145,6 +145,10 @@ class FolderStore:
     def known_hosts(self) -> Path:
         """The hosts' public keys, in OpenSSH's format."""
         return self.folder / "known_hosts"
+
+    def host_keys(self, address: str, port: int) -> list[str]:
+        """The public keys (`TYPE BASE64`) that known_hosts has for a host; [] when it has none."""
+        return known_keys(self.known_hosts, address, port)
 
     def add_host_keys(self, address: str, port: int, keys: Sequence[str]) -> None:
         """Put a host's public keys (`TYPE BASE64` lines) into known_hosts, in place of any older ones."""

@@ -39,6 +39,10 @@ class Store(Protocol):
         """A generated secret that stays the same for the life of the deployment; a file of its own, 0600."""
         ...
 
+    def host_keys(self, address: str, port: int) -> list[str]:
+        """The public keys (`TYPE BASE64`) that known_hosts has for a host; [] when it has none."""
+        ...
+
     def add_host_keys(self, address: str, port: int, keys: Sequence[str]) -> None:
         """Put a host's public keys (`TYPE BASE64` lines) into known_hosts, in place of any older ones."""
         ...

@@ -6,17 +6,22 @@ import shlex
 
 from provisioner import catalog
 from provisioner.deployment import Deployment
-from provisioner.errors import HostError
+from provisioner.errors import HostError, HostKeyError
 from provisioner.hosts import topology
 from provisioner.hosts.expected import missing_flags, missing_words
 from provisioner.hosts.facts import HostFacts
 from provisioner.inventory.mirrors import trusted_host
 from provisioner.render import render
 from provisioner.step import Description, Finding, Presence, RenderedFile
+from provisioner.steps.host_key import read_host_keys
 
 
 class LoginStep:
-    """Log in and read the facts: nothing is changed, so it is present or an error."""
+    """Log in and read the facts: nothing is changed on the host, so it is present or an error.
+
+    But for a host of ours that shows another key than the one that was read (too early in its first start, or it was
+    given a new system disk since): the account can be asked again, once, which key is right.
+    """
 
     def __init__(self, deployment: Deployment, host: str) -> None:
         self.deployment = deployment
@@ -38,7 +43,12 @@ class LoginStep:
 
     def check(self) -> Finding:
         """What the host is."""
-        facts = self.deployment.facts(self._host)
+        try:
+            facts = self.deployment.facts(self._host)
+        except HostKeyError:
+            if not self._can_read_key():
+                raise
+            return Finding(Presence.ABSENT, "it shows another host key than the known one")
         bf16 = catalog.bf16_of(facts.cpu_flags)
         rented = self.deployment.rented_type(self._host)
         missing = missing_flags(facts, rented)
@@ -55,8 +65,17 @@ class LoginStep:
             + (f"; {', '.join(missing)} not shown" if missing else ""),
         )
 
+    def _can_read_key(self) -> bool:
+        spec = self.deployment.spec
+        return spec.creates_instances and spec.ssh.host_keys == "strict"
+
     def apply(self) -> None:
-        """Never called: `check` logs in or raises."""
+        """Read the host's key once more through Cloud Assistant; raises HostKeyError if it still shows another."""
+        self.deployment.progress(
+            f"{self._host}: its host key is not the known one, which is read again through Cloud Assistant"
+        )
+        read_host_keys(self.deployment, [self.deployment.address(self._host)])
+        self.deployment.facts(self._host)
 
     def undo(self) -> None:
         """Never called: a login leaves nothing."""

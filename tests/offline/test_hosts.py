@@ -11,7 +11,7 @@ import pytest
 
 from provisioner.adapters.known_hosts import fingerprint, known_keys
 from tests.simulator.client import Client
-from tests.support.site import Site
+from tests.support.site import NETWORK_AND_INSTANCES, Site
 
 PORT = 2222
 
@@ -94,6 +94,18 @@ def test_a_changed_host_key_is_refused_with_both_fingerprints(host: Site) -> Non
     assert not (machine(host) / "sent").exists()
     assert host.run("down", "demo", "--yes").code == 0  # a host that is not trusted is removed all the same
     assert host.simulator.resources == []
+
+
+def test_a_key_of_ours_that_changed_is_read_again_by_up_alone(host: Site) -> None:
+    """As after keys that were read before cloud-init made new ones, or a new system disk."""
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    (machine(host) / "etc/ssh/ssh_host_ed25519_key").write_bytes(key.export_private_key())
+    (machine(host) / "etc/ssh/ssh_host_ed25519_key.pub").write_bytes(key.export_public_key())
+    restarted(host)
+    refused = host.run("exec", "demo", "--", "true")
+    assert (refused.code, "`provisioner up`" in refused.err) == (1, True)
+    host.up(host.inventory(), phases=NETWORK_AND_INSTANCES + 1)
+    assert host.run("exec", "demo", "--", "true").code == 0
 
 
 def test_the_same_key_after_a_restart_is_fine(host: Site) -> None:

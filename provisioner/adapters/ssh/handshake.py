@@ -199,7 +199,9 @@ def _check_host_key(
     raise HostKeyError(
         f"the host key of {describe(host)} has CHANGED: known {', '.join(map(fingerprint, same_kind or known))}, "
         f"shown {fingerprint(shown)}; nothing was sent to it",
-        f"somebody may be in between; if the machine was reinstalled on purpose, remove its line from {known_hosts}",
+        "somebody may be in between; if the machine was reinstalled on purpose, `provisioner up` asks for the new "
+        "key of an instance that it created; for any other host put the new key into the inventory (host_key), or "
+        f"remove its line from {known_hosts}",
         host=host.name,
     )
 
