@@ -37,6 +37,17 @@ def _chosen(deployment: Deployment, host: str | None) -> str:
     return host
 
 
+def _check_container(deployment: Deployment) -> None:
+    if deployment.spec.runtime != "docker":
+        raise UsageError(f"{deployment.spec.name} has no container (runtime: host)", "leave out --container")
+
+
+def _terminal_command(deployment: Deployment) -> str:
+    from provisioner.adapters.docker.dial import terminal_command
+
+    return terminal_command(deployment.container, local=deployment.spec.provider == "local")
+
+
 def _printer(prefix: str) -> OnLine:
     """For the output of a command that a person gave: as the host prints it."""
     return lambda text: raw_line(prefix + text)
@@ -46,9 +57,10 @@ def _printer(prefix: str) -> OnLine:
 def ssh(name: Name, host: Host = None, container: Container = False) -> None:
     """Open a shell on a host."""
     with _looking(name) as deployment:
+        if container:
+            _check_container(deployment)
         connection = deployment.connection(_chosen(deployment, host))
-        inside = f"docker exec -it {shlex.quote(deployment.container)} bash" if container else None
-        status = connection.interactive(inside)
+        status = connection.interactive(_terminal_command(deployment) if container else None)
     raise typer.Exit(status)
 
 
@@ -65,6 +77,8 @@ def exec_(context: typer.Context, name: Name, host: Host = None, container: Cont
     words = context.args[0] if len(context.args) == 1 else shlex.join(context.args)
     failures: list[tuple[str, ProvisionerError]] = []
     with _looking(name) as deployment:
+        if container:
+            _check_container(deployment)
         hosts = deployment.host_names if host == "all" else (_chosen(deployment, host),)
 
         def on(each: str) -> int:

@@ -238,14 +238,46 @@ class MasterStep(SparkStep):
         return Description("Start the Spark master")
 
     def check(self) -> Finding:
-        """Present when its page says that it is alive."""
+        """Present when its page says that it is alive, and it is the process that we started.
+
+        The page alone could be that of any Spark on the host: another deployment's, or a user's own.
+        """
         page = master_page(self.deployment)
-        return PRESENT if page and page.get("status") == "ALIVE" else ABSENT
+        if not page or page.get("status") != "ALIVE":
+            return ABSENT
+        layout = self.layout
+        if page.get("url") != f"spark://{layout.master}:{MASTER_PORT}":
+            return ABSENT
+        lives = f'grep -qs deploy.master "/proc/$(cat {shlex.quote(layout.master_pids)} 2>/dev/null)/cmdline"'
+        return PRESENT if self.deployment.shell(self._host).run(lives, check=False).status == 0 else ABSENT
+
+    def _check_ports(self) -> None:
+        """Raises HostError when a port is taken: Spark would move to the next one, where nobody looks for it."""
+        connection = self.deployment.connection(self._host)
+        for port in (MASTER_PORT, MASTER_PAGE_PORT):
+            try:
+                connection.dial(_master_address(self.deployment), port).close()
+            except (OSError, ProvisionerError):
+                continue
+            raise HostError(
+                f"port {port} of {self._host} is in use by another program ({self._listener(port)})",
+                "end it there, `provisioner down` the deployment that it belongs to, or take another host",
+                host=self._host,
+            )
+
+    def _listener(self, port: int) -> str:
+        page = master_page(self.deployment) or {}
+        if "url" in page:
+            return f"the Spark master {page['url']}"
+        look = f"ss -Hltnp 'sport = :{port}' 2>/dev/null | grep -o '\"[^\"]*\",pid=[0-9]*'"
+        lines = self.deployment.connection(self._host).run(look, check=False).output.splitlines()
+        return lines[0] if lines else "which this login cannot see"
 
     def apply(self) -> None:
-        """Start it and wait for its page."""
+        """Start it and wait for its page. Raises HostError when it does not come up, or a port of its is taken."""
         layout = self.layout
         self.stop(layout.master_pids)
+        self._check_ports()
         self.deployment.shell(self._host).run(f"bash {shlex.quote(layout.start_master().path)}", timeout_s=60)
         clock = self.deployment.ports.clock
         deadline = clock.monotonic() + READY_DEADLINE_S
@@ -327,11 +359,9 @@ class WorkersStep(SparkStep):
 
 def master_page(deployment: Deployment) -> dict[str, Any] | None:
     """What the master itself says (its JSON page); None while nothing listens there."""
-    first = deployment.host_names[0]
-    connection = deployment.connection(first)
-    address = deployment.master() if deployment.spec.spark.master == "address" else "127.0.0.1"
+    address = _master_address(deployment)
     try:
-        channel = connection.dial(address, MASTER_PAGE_PORT)
+        channel = deployment.connection(deployment.host_names[0]).dial(address, MASTER_PAGE_PORT)
     except (OSError, ProvisionerError):
         return None
     client = http.client.HTTPConnection(address, MASTER_PAGE_PORT, timeout=10)
@@ -345,3 +375,8 @@ def master_page(deployment: Deployment) -> dict[str, Any] | None:
     finally:
         client.close()
     return page if isinstance(page, dict) else None
+
+
+def _master_address(deployment: Deployment) -> str:
+    """Where the master listens, as seen from its own host."""
+    return deployment.master() if deployment.spec.spark.master == "address" else "127.0.0.1"

@@ -26,7 +26,7 @@ import yaml
 
 from provisioner.adapters.clock import SystemClock
 from provisioner.adapters.docker import DockerEngine, engine_for
-from provisioner.adapters.docker.dial import DIAL_COMMAND
+from provisioner.adapters.docker.dial import DIAL_COMMAND, terminal_command
 from provisioner.adapters.docker.engine import mirrored
 from provisioner.adapters.docker.progress import BuildProgress, LayerProgress, registry_failure
 from provisioner.adapters.known_hosts import replace_keys
@@ -428,6 +428,25 @@ def test_dial_command(version: str, writable: bool, expected: str, tmp_path: Pat
         program.chmod(0o755)
     script = DIAL_COMMAND.partition("\n")[2].replace("[ -w /var/run/docker.sock ]", "true" if writable else "false")
     assert "docker.sock ]" not in script
+    answer = subprocess.run(["/bin/sh", "-c", script], env={"PATH": str(tmp_path)}, capture_output=True, text=True)
+    assert answer.stdout.strip() == expected
+
+
+@pytest.mark.parametrize(
+    ("local", "writable", "expected"),
+    [
+        (False, True, "docker exec -it a bash"),
+        (False, False, "sudo -n docker exec -it a bash"),
+        (True, False, "docker exec -it a bash"),
+    ],
+)
+def test_terminal_command(local: bool, writable: bool, expected: str, tmp_path: Path) -> None:
+    """A login like ecs-user needs sudo for it just as for the engine."""
+    for name in ("docker", "sudo"):
+        (tmp_path / name).write_text('#!/bin/sh\necho "${0##*/} $*"\n')
+        (tmp_path / name).chmod(0o755)
+    script = terminal_command("a", local=local)
+    script = script.replace("[ -w /var/run/docker.sock ]", "true" if writable else "false")
     answer = subprocess.run(["/bin/sh", "-c", script], env={"PATH": str(tmp_path)}, capture_output=True, text=True)
     assert answer.stdout.strip() == expected
 

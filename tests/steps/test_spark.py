@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
 import re
 import signal
+import socket
 import stat
 import subprocess
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -258,34 +261,103 @@ def page(*workers: tuple[str, str], status: str = "ALIVE") -> str:
     return json.dumps({"url": f"spark://{FIRST}:7077", "status": status, "workers": found})
 
 
+@pytest.fixture(name="ours")
+def _ours() -> Iterator[Callable[[Bench], None]]:
+    """Start what stands in for a deployment's master, and note its id as the start script does."""
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def start(made: Bench) -> None:
+        words = "exec -a org.apache.spark.deploy.master.Master sleep 600"
+        processes.append(subprocess.Popen(["bash", "-c", words]))
+        until(lambda: b"Master\x00600" in Path(f"/proc/{processes[-1].pid}/cmdline").read_bytes())
+        file = host(made).home / "provisioner/demo/master.pid"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"{processes[-1].pid}\n")
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+OTHERS = page().replace(FIRST, "198.51.100.9")
+
+
 @pytest.mark.parametrize(
     ("body", "there"),
     [
         (page(), True),
+        (OTHERS, False),
         (page(status="STANDBY"), False),
         (page(status="RECOVERING"), False),
         ("<html>another service</html>", False),
         ("[]", False),
         (None, False),
     ],
-    ids=["alive", "standby", "recovering", "html", "list", "refused"],
+    ids=["alive", "of another address", "standby", "recovering", "html", "list", "refused"],
 )
-def test_the_master_is_there_when_its_page_says_so(tmp_path: Path, body: str | None, there: bool) -> None:
+def test_the_master_is_there_when_its_page_says_so(
+    tmp_path: Path, ours: Callable[[Bench], None], body: str | None, there: bool
+) -> None:
     made = bench(tmp_path)
+    ours(made)
     if body is not None:
         host(made).pages[FIRST, 8080] = body
     assert (MasterStep(made.deployment, "a").check() == PRESENT) is there
 
 
-def test_by_hostname_the_page_is_asked_for_on_the_host_itself(tmp_path: Path) -> None:
+def test_by_hostname_the_page_is_asked_for_on_the_host_itself(tmp_path: Path, ours: Callable[[Bench], None]) -> None:
     made = bench(tmp_path, spark={"master": "hostname"})
-    host(made).pages["127.0.0.1", 8080] = page()
+    ours(made)
+    host(made).pages["127.0.0.1", 8080] = page().replace(FIRST, "a")
     assert MasterStep(made.deployment, "a").check() == PRESENT
 
 
-def test_the_page_of_a_server_that_hangs_up_is_no_page(tmp_path: Path) -> None:
-    import socket
+@pytest.mark.parametrize("noted", ["", "1\n", "999999999\n"], ids=["nothing noted", "not a master", "ended"])
+def test_a_master_that_we_did_not_start_is_not_ours(tmp_path: Path, noted: str) -> None:
+    """Two deployments on one machine have the same address; a user's own Spark may have it too."""
+    made = bench(tmp_path)
+    host(made).pages[FIRST, 8080] = page()
+    file = host(made).home / "provisioner/demo/master.pid"
+    file.parent.mkdir(parents=True)
+    if noted:
+        file.write_text(noted)
+    step = MasterStep(made.deployment, "a")
+    assert step.check().presence is Presence.ABSENT
+    with pytest.raises(HostError, match=rf"port 8080 of a is in use.*the Spark master spark://{FIRST}:7077\)"):
+        step.apply()
+    assert not [command for command in host(made).commands if "start-master" in command]
+    assert made.clock.slept == []
 
+
+@pytest.mark.parametrize("port", [7077, 8080])
+def test_a_port_that_another_program_has_is_told_at_once(tmp_path: Path, port: int) -> None:
+    made = bench(tmp_path)
+
+    def dial(address: str, dialled: int) -> socket.socket:
+        if dialled != port:
+            raise ConnectionRefusedError
+        return socket.create_connection(server.server_address[:2])
+
+    host(made).dial = dial  # type: ignore[method-assign]
+    host(made).answers = [(f"ss .*:{port}", '"python3",pid=11\n')]
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        step = MasterStep(made.deployment, "a")
+        assert step.check().presence is Presence.ABSENT
+        with pytest.raises(HostError, match=rf'port {port} of a is in use by another program \("python3",pid=11\)'):
+            step.apply()
+        server.shutdown()
+    assert made.clock.slept == []
+
+
+def test_who_listens_is_asked_of_the_host(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        step = MasterStep(bench(tmp_path).deployment, "a")
+        assert f",pid={os.getpid()}" in step._listener(server.getsockname()[1])
+
+
+def test_the_page_of_a_server_that_hangs_up_is_no_page(tmp_path: Path) -> None:
     made = bench(tmp_path)
     ours, theirs = socket.socketpair()
     theirs.close()
@@ -293,9 +365,9 @@ def test_the_page_of_a_server_that_hangs_up_is_no_page(tmp_path: Path) -> None:
     assert master_page(made.deployment) is None
 
 
-def test_starting_the_master_waits_for_its_page(tmp_path: Path) -> None:
+def test_starting_the_master_waits_for_its_page(tmp_path: Path, ours: Callable[[Bench], None]) -> None:
     made = bench(tmp_path)
-    host(made).answers = [("start-master.sh", "")]
+    host(made).answers = [("start-master.sh", lambda _: ours(made))]
     made.clock.on_sleep = lambda _: host(made).pages.update({(FIRST, 8080): page()}) if made.clock.slept[3:] else None
     MasterStep(made.deployment, "a").apply()
     assert len(made.clock.slept) == 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -15,11 +16,14 @@ Dial = Callable[[], Any]
 
 REQUEST_TIMEOUT_S = 60
 
-# The engine's socket belongs to root and its group; a login that is neither has sudo. An engine of the 1.x series (the
-# paper's `docker-io`) has no dial-stdio. What the login's own start-up files print comes before the marker.
+# The engine's socket belongs to root and its group; a login that is neither has sudo.
+_AS_ROOT = "s=; [ -w /var/run/docker.sock ] || s='sudo -n'"
+
+# An engine of the 1.x series (the paper's `docker-io`) has no dial-stdio. What the login's own start-up files print
+# comes before the marker.
 DIAL_MARKER = b"provisioner: docker follows\n"
 DIAL_COMMAND = f"""echo '{DIAL_MARKER.decode().strip()}'
-s=; [ -w /var/run/docker.sock ] || s='sudo -n'
+{_AS_ROOT}
 case "$(docker --version 2>/dev/null)" in *' version 1.'*) exec $s nc -U /var/run/docker.sock ;; esac
 exec $s docker system dial-stdio"""
 
@@ -39,6 +43,12 @@ def dial_remote(connection: Connection) -> Any:
         sock.close()
         raise
     return sock
+
+
+def terminal_command(container: str, *, local: bool) -> str:
+    """What a person's shell in a container is started with on its host; `local` is this machine, as in `dial_local`."""
+    command = f"docker exec -it {shlex.quote(container)} bash"
+    return command if local else f"{_AS_ROOT}; exec $s {command}"
 
 
 def local_socket() -> str:

@@ -1,0 +1,57 @@
+"""People's way onto the hosts, before the hosts themselves have part in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from provisioner.cli import hosts
+from provisioner.deployment import Deployment
+from provisioner.errors import UsageError
+from tests.support.deployments import Bench, static_spec
+from tests.support.hosts import FakeHost
+
+
+def look_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **sections: Any) -> list[str | None]:
+    """The commands take this deployment; what each terminal is opened for."""
+    opened: list[str | None] = []
+
+    class Host(FakeHost):
+        def interactive(self, command: str | None) -> int:
+            opened.append(command)
+            return 3
+
+    made = Bench(static_spec("a", ssh={"user": "ecs-user"}, **sections), Host("a", tmp_path / "a"))
+
+    @contextmanager
+    def looking(_: str) -> Iterator[Deployment]:
+        yield made.deployment
+
+    monkeypatch.setattr(hosts, "_looking", looking)
+    return opened
+
+
+def test_a_shell_in_the_container_is_opened_with_the_engines_rights(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    opened = look_at(monkeypatch, tmp_path, runtime="docker", image={"build": "spark", "container": "my-spark"})
+    with pytest.raises(typer.Exit) as ended:
+        hosts.ssh("demo", None, True)
+    assert ended.value.exit_code == 3
+    (command,) = opened
+    assert command is not None
+    assert command.endswith("exec $s docker exec -it my-spark bash")
+    assert "sudo -n" in command
+
+
+def test_where_there_is_no_container_none_is_entered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither is the host itself, which was not asked for."""
+    opened = look_at(monkeypatch, tmp_path)
+    with pytest.raises(UsageError, match="has no container"):
+        hosts.ssh("demo", None, True)
+    assert opened == []
