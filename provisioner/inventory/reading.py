@@ -10,23 +10,29 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from provisioner import catalog
 from provisioner.errors import InventoryError, UsageError
+from provisioner.inventory import document
+from provisioner.inventory.document import shown
 from provisioner.inventory.mirrors import with_mirrors
 from provisioner.inventory.names import Place, refused_by_the_service
 from provisioner.inventory.spec import Spec
 
+MAX_BYTES = 1024**2
+
 _CLOUD_ONLY = "alibaba and simulator"
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def load(path: Path) -> Spec:
     """Read an inventory file. Raises InventoryError with one line per mistake."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise UsageError(f"{path} is larger than {MAX_BYTES // 1024} KiB", "is it an inventory?")
+        text = content.decode()
     except FileNotFoundError:
         raise UsageError(f"there is no inventory {path}", "`provisioner init` writes one to start from") from None
     except IsADirectoryError:
@@ -46,31 +52,23 @@ def parse(text: str, source: str = "inventory") -> Spec:
     Raises InventoryError.
     """
     try:
-        node = yaml.compose(text, Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise InventoryError([f"{source}:{line}: not YAML: {error.problem}"]) from None
-    except yaml.reader.ReaderError as error:
-        raise InventoryError([f"{source}:1: not YAML: {error.reason}"]) from None
-    if node is None:
+        given = document.read(text)
+    except document.DocumentError as error:
+        field = f"{_dotted(error.place)}: " if error.place else ""
+        raise InventoryError([f"{source}:{error.line}: {field}{error.what}"]) from None
+    if not given.lines:
         raise InventoryError([f"{source}:1: the file is empty: `provisioner init` writes an inventory to start from"])
-    if not isinstance(node, yaml.MappingNode):
-        raise InventoryError([f"{source}:{node.start_mark.line + 1}: an inventory is a mapping of fields to values"])
+    if not isinstance(given.data, dict):
+        raise InventoryError([f"{source}:{given.lines[()]}: an inventory is a mapping of fields to values"])
 
-    lines: dict[Place, int] = {}
-    problems = [(line, f"{_dotted(place)}: given twice") for place, line in _walk(node, (), lines)]
-    loader = _Loader("")
+    problems = [(line, f"{_dotted(place)}: given twice") for place, line in given.repeated]
     try:
-        data = loader.construct_document(node)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise InventoryError([f"{source}:{line}: {error.problem}"]) from None
-    try:
-        spec = Spec.model_validate(data)
+        spec = Spec.model_validate(given.data)
     except ValidationError as error:
-        problems += [(_line(lines, place), f"{_dotted(place)}: {what}") for place, what in _mistakes(error, data)]
+        mistakes = _mistakes(error, given.data)
     else:
-        problems += [(_line(lines, place), f"{_dotted(place)}: {what}") for place, what in _contradictions(spec)]
+        mistakes = _contradictions(spec)
+    problems += [(_line(given.lines, place), f"{_dotted(place)}: {what}") for place, what in mistakes]
     if problems:
         raise InventoryError([f"{source}:{line}: {what}" for line, what in sorted(set(problems))])
     return with_mirrors(spec)
@@ -83,23 +81,6 @@ def check_workload(spec: Spec) -> None:
         raise UsageError("; ".join(problems))
 
 
-def _walk(node: yaml.Node, place: Place, lines: dict[Place, int]) -> Iterator[tuple[Place, int]]:
-    """Note each field's line in `lines`; yield the fields that are given twice, which YAML itself lets pass."""
-    lines.setdefault(place, node.start_mark.line + 1)
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            here = (*place, str(key.value))
-            if key.value in seen:
-                yield here, key.start_mark.line + 1
-            seen.add(key.value)
-            lines[here] = key.start_mark.line + 1
-            yield from _walk(value, here, lines)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            yield from _walk(value, (*place, index), lines)
-
-
 def _line(lines: dict[Place, int], place: Place) -> int:
     """The line of a field, or of the nearest thing around it that has one."""
     while place and place not in lines:
@@ -110,8 +91,14 @@ def _line(lines: dict[Place, int], place: Place) -> int:
 def _dotted(place: Place) -> str:
     text = ""
     for part in place:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+        text += f"[{part}]" if isinstance(part, int) else "." * bool(text) + shown(part)
     return text or "inventory"
+
+
+def _quoted(value: object) -> str:
+    """A value of the inventory's as part of a message: numbers as they are, other text in quotes."""
+    text = str(value)
+    return shown(text if text.replace(".", "", 1).lstrip("-").isdecimal() else repr(text))
 
 
 def _mistakes(error: ValidationError, data: Any) -> Iterator[tuple[Place, str]]:
@@ -143,16 +130,17 @@ def _words(item: Any, place: Place) -> str:
     if kind == "missing":
         return "this field is required"
     if kind == "value_error":
-        return str(context["error"])
+        return shown(str(context["error"]), 200)
     if kind == "literal_error" and place == ("cloud", "zones"):
         return "give the word auto, or a list of zones"
     if kind == "literal_error":
-        return f"{value!r} is not one of {context['expected']}"
+        return f"{_quoted(value)} is not one of {context['expected']}"
     if kind == "string_pattern_mismatch":
-        return f"{value!r} does not look right: it must match {context['pattern']}"
+        return f"{_quoted(value)} does not look right: it must match {context['pattern']}"
     message = str(item["msg"]).replace("Input should be", "must be")
     message = message.replace("a valid integer", "a whole number").replace("a valid ", "a ")
-    return message[0].lower() + message[1:] + (f" (found {value!r})" if isinstance(value, (str, int, float)) else "")
+    found = f" (found {_quoted(value)})" if isinstance(value, (str, int, float)) else ""
+    return message[0].lower() + message[1:] + found
 
 
 def _did_you_mean(place: Place) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from ipaddress import ip_network
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
+from unicodedata import category
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from provisioner import catalog
 
@@ -14,7 +16,35 @@ Provider = Literal["alibaba", "simulator", "static", "local"]
 
 
 class _Spec(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    """A section of the inventory. Its text is one line of printable characters, wherever it stands in a field.
+
+    What is said here ends up in scripts, properties files, tags and messages: a line break in it would begin a new
+    line there, an escape sequence would command a terminal, half a surrogate pair cannot be written at all.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    of_many_lines: ClassVar[frozenset[str]] = frozenset()
+
+    @field_validator("*")
+    @classmethod
+    def _is_one_line(cls, value: Any, info: ValidationInfo) -> Any:
+        allowed = "\n\r\t" if info.field_name in cls.of_many_lines else ""
+        for text in _texts(value):
+            for character in text:
+                if category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") and character not in allowed:
+                    raise ValueError(f"holds the character {character!a}, which cannot be printed")
+        return value
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All strings in a field's value; sections check their own."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from _texts([*value.keys(), *value.values()])
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _texts(item)
 
 
 def _cidr(text: str) -> str:
@@ -57,6 +87,8 @@ class SpotSpec(_Spec):
 
 class CloudSpec(_Spec):
     """What to create in the cloud (the paper's step 1)."""
+
+    of_many_lines = frozenset({"user_data"})
 
     region: str = Field(default="cn-hangzhou", pattern=r"^[a-z]{2,}-[a-z0-9-]+$")
     zones: Literal["auto"] | tuple[str, ...] = "auto"

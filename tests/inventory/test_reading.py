@@ -66,6 +66,26 @@ def test_a_changed_workload_is_checked_like_one_that_was_read() -> None:
         inventory.check_workload(spec.model_copy(update={"workload": workload}))
 
 
+def test_the_field_says_what_a_word_is() -> None:
+    """A tag 1.10 is not 1.1; `no` is text where text is wanted, and false where that is."""
+    spec = inventory.parse(
+        "name: demo\nprovider: alibaba\nruntime: host\n"
+        "cloud: {count: 2, deletion_protection: no, auto_release_hours: 1.50, image_id: ~,\n"
+        "        tags: {version: 1.10, sold: no, day: 2026-02-30, old: !!str null, octal: 010}}\n"
+        "spark: {settings: &s {spark.x: true}, submit_settings: *s}\n"
+    )
+    assert (spec.cloud.count, spec.cloud.deletion_protection, spec.cloud.auto_release_hours) == (2, False, 1.5)
+    assert spec.cloud.image_id is None
+    assert spec.cloud.tags == {"version": "1.10", "sold": "no", "day": "2026-02-30", "old": "null", "octal": "010"}
+    assert spec.spark.settings == spec.spark.submit_settings == {"spark.x": "true"}
+
+
+def test_lines_are_kept_where_they_mean_something() -> None:
+    """User data is a script."""
+    text = "name: demo\nprovider: alibaba\nruntime: host\ncloud:\n  user_data: |\n    #!/bin/sh\n    \techo\n"
+    assert inventory.parse(text).cloud.user_data == "#!/bin/sh\n\techo\n"
+
+
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     """Each says what it is and what to do."""
     with pytest.raises(UsageError, match=r"there is no inventory .*provisioner init"):
@@ -75,3 +95,5 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"name: caf\xe9")
     with pytest.raises(UsageError, match="not UTF-8"):
         inventory.load(tmp_path / "latin.yaml")
+    with pytest.raises(UsageError, match=r"/dev/zero is larger than 1024 KiB"):
+        inventory.load(Path("/dev/zero"))
