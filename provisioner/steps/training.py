@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import shlex
 import zipfile
+from collections import deque
 from typing import Any
 
 from provisioner import catalog
 from provisioner.deployment import Deployment
-from provisioner.errors import CommandError, HostError, UsageError
+from provisioner.errors import HostError, UsageError
 from provisioner.hosts import topology
 from provisioner.hosts.expected import missing_flags
 from provisioner.inventory.mirrors import check_reach, host_of
 from provisioner.inventory.spec import Dtype, WorkloadSpec
+from provisioner.ports import OnLine
 from provisioner.render import render, workload_files
 from provisioner.reporting import report
 from provisioner.reporting.measurement import Measurement
 from provisioner.step import ABSENT, PRESENT, Description, Finding, Presence, RenderedFile
+from provisioner.steps import background
 from provisioner.steps.host import remove_work_folder, work_folder
 from provisioner.steps.sample import SampleLog, sample_root
 from provisioner.steps.spark import Layout
+from provisioner.steps.watch import EndedProcess, Watch
 
+TAIL_LINES = 20
 LAUNCHER = "import sys\n\nfrom workload import cli\n\nif __name__ == '__main__':\n    sys.exit(cli.main())\n"
 _OPTIONS = (
     "augment", "classes", "image_size", "sequence_length", "optimizer", "learning_rate", "label_smoothing", "seed"
@@ -52,8 +56,6 @@ class WorkloadStep:
         self.host: str | None = self._host
         self.name = "workload"
         around = f"container/{self._host}" if deployment.spec.runtime == "docker" else None
-        if deployment.spec.workload.engine != "local":
-            around = f"configure/{self._host}"  # which removes the folder, as this step does where there is no Spark
         self.owner: str | None = deployment.host_owner or around
 
     def describe(self) -> Description:
@@ -103,8 +105,11 @@ class WorkloadStep:
             shell.put(content, path)
 
     def undo(self) -> None:
-        """Remove the deployment's folder from the host."""
-        remove_work_folder(self.deployment, self._host)
+        """End the training that may go on; without Spark remove the deployment's folder, else Spark's step does."""
+        self.deployment.facts(self._host)
+        self.deployment.shell(self._host).run(background.stop(training_folder(self.deployment)), timeout_s=60)
+        if self.deployment.spec.workload.engine == "local":
+            remove_work_folder(self.deployment, self._host)
 
 
 class TrainStep:
@@ -254,22 +259,22 @@ class TrainStep:
         return Finding(Presence.PRESENT, _speed(found["images_per_second"], found["model"]))
 
     def apply(self) -> None:
-        """Run it, follow its lines, keep the summary."""
+        """Run it, or find it running; follow its lines, keep the summary."""
         deployment = self.deployment
-        shell = deployment.shell(self._host)
-        script = self.script()
-        shell.put(script.content.encode(), script.path, mode=script.mode)
-        run = deployment.next_run(self.name.replace("/", "-"))
+        run = self._begin()
         log = f"logs/{run}.log"
+        deployment.store.write(log, "")  # told from its first line on, also when somebody followed it before
         source = deployment.spec.workload.source
         sample = SampleLog(deployment.spec.workload, self.dtype, self.workers, deployment.facts(self._host))
         read = sample.event if source else report.parse_line
         summary: dict[str, Any] = {}
         reason = ""
+        tail: deque[str] = deque(maxlen=TAIL_LINES)
 
         def line(text: str) -> None:
             nonlocal summary, reason
             deployment.store.append(log, text)
+            tail.append(text)
             event = read(text)
             if event is None:
                 return
@@ -286,16 +291,15 @@ class TrainStep:
             elif event["event"] == "summary":
                 summary = event
 
-        try:
-            shell.run(f"bash {shlex.quote(script.path)}", timeout_s=None, on_line=line)
-        except CommandError as error:
-            where = f"the whole output is in {deployment.store.folder / log}"
+        status = self._follow(line)
+        if status != 0:
+            ended = "was killed" if status is None else f"ended with status {status}"
             raise HostError(
-                f"{self.name} failed on {self._host}: {reason or error.message}",
-                where,
+                f"{self.name} failed on {self._host}: {reason or f'it {ended}'}",
+                f"the whole output is in {deployment.store.folder / log}; {self._start_again()}",
                 host=self._host,
-                tail=error.tail,
-            ) from error
+                tail=tuple(tail),
+            )
         if source:
             summary = sample.summary()
         if not summary:
@@ -305,13 +309,86 @@ class TrainStep:
                 host=self._host,
             )
         measurement = report.measurement(summary)
-        deployment.store.append("results/measurements.jsonl", json.dumps(summary, sort_keys=True))
         self.again = False
         deployment.remember_result({"key": self._key(), "run": run, **summary, "environment": self._environment()})
+        deployment.shell(self._host).run(background.forget(self._folder))
         deployment.progress(f"{self.dtype}: {_summary_words(measurement)}")
+
+    @property
+    def _folder(self) -> str:
+        return training_folder(self.deployment)
+
+    def _trace(self) -> background.Trace:
+        return background.parse_look(self.deployment.shell(self._host).run(background.look(self._folder)).output)
+
+    def _begin(self) -> str:
+        """The name of the run: of one that is there already, running or ended while nobody followed it, else a new one.
+
+        Raises HostError when something else is being trained: beside it neither would be measured rightly.
+        """
+        deployment, trace = self.deployment, self._trace()
+        if trace.key == self._key() and (trace.state == "running" or (trace.state == "ended" and trace.status == 0)):
+            state = "goes on" if trace.state == "running" else "ended while nobody followed it"
+            deployment.progress(f"{self.dtype}: {trace.run} {state} on {self._host}; nothing is started beside it")
+            return trace.run
+        if trace.state == "running":
+            raise HostError(
+                f"{trace.run} is still running on {self._host}, with other settings: beside it nothing can be measured",
+                f"wait for it, follow it with the settings it was started with, or end it: `provisioner exec "
+                f"{deployment.spec.name}{' --container' if deployment.spec.runtime == 'docker' else ''} -- "
+                f"'kill -- -$(cat {self._folder}/pid)'`",
+                host=self._host,
+            )
+        if trace.state != "none":
+            how = "was killed" if trace.status is None else f"ended with status {trace.status}"
+            deployment.progress(f"{trace.run} {how} while nobody followed it; {self.name} is started anew")
+        shell, script = deployment.shell(self._host), self.script()
+        shell.put(script.content.encode(), script.path, mode=script.mode)
+        run = deployment.next_run(self.name.replace("/", "-"))
+        shell.run(background.start(self._folder, script.path, self._key(), run))
+        return run
+
+    def _follow(self, line: OnLine) -> int | None:
+        """Hear every line until the program has ended; its exit status, None when it was killed.
+
+        Raises HostError when a Spark process that it needs has ended meanwhile, and ConnectError when the line is cut:
+        the runner's next try finds the program by its trace and hears it from the first line on.
+        """
+        with Watch(self.deployment, self.deployment.host_names, self._end) as watch:
+            self.deployment.shell(self._host).run(background.follow(self._folder), timeout_s=None, on_line=line)
+        trace = self._trace()
+        if watch.ended and trace.status != 0:
+            raise self._spark_ended(watch.ended)
+        return trace.status
+
+    def _end(self) -> None:
+        self.deployment.shell(self._host).run(background.stop(self._folder), timeout_s=60)
+
+    def _spark_ended(self, ended: EndedProcess) -> HostError:
+        layout = Layout(self.deployment, ended.host)
+        log = layout.master_log if ended.name == "master" else layout.worker_log
+        output = self.deployment.shell(ended.host).run(f"tail -n 20 {shlex.quote(log)}", check=False).output
+        noun = "Spark master" if ended.name == "master" else "Spark worker"
+        return HostError(
+            f"the {noun} on {ended.host} (process {ended.pid}) has ended, and {self.name} with it",
+            f"{self._start_again()}; its log's last lines follow",
+            host=ended.host,
+            tail=output.splitlines(),
+        )
+
+    def _start_again(self) -> str:
+        name, work = self.deployment.spec.name, self.deployment.spec.workload
+        if work.model_dir and work.mode == "train":
+            return f"`provisioner run {name} --resume` goes on from the last checkpoint"
+        return f"`provisioner up` or `provisioner run {name}` starts it again"
 
     def undo(self) -> None:
         """Never called: measurements are what a deployment leaves."""
+
+
+def training_folder(deployment: Deployment) -> str:
+    """Where the traces of the training are, on the first host or in its container."""
+    return f"{work_folder(deployment, deployment.host_names[0])}/training"
 
 
 def _speed(per_second: float, model: str) -> str:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shlex
+import signal
 import subprocess
+import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,12 +19,13 @@ from typing import Any
 import pytest
 
 from provisioner import catalog, steps
+from provisioner.adapters.local import LocalConnection
 from provisioner.deployment import Deployment
 from provisioner.errors import ConnectError, HostError, ProvisionerError, UsageError
 from provisioner.inventory.spec import SampleSpec
-from provisioner.ports import Completed
 from provisioner.reporting.report import measurement
 from provisioner.step import ABSENT, PRESENT, Presence
+from provisioner.steps import watch
 from provisioner.steps.training import LAUNCHER, TrainStep, WorkloadStep, workload_archive
 from tests.support import sample
 from tests.support.deployments import Bench, spec, static_spec
@@ -70,9 +75,14 @@ def interval(step: int, **more: Any) -> str:
     return json.dumps({"event": "interval", "step": step, **more})
 
 
+def printing(*lines: str, status: int = 0) -> str:
+    """A script that prints these lines."""
+    return "".join(f"echo {shlex.quote(line)}\n" for line in lines) + f"exit {status}\n"
+
+
 def train(made: Bench, *lines: str, status: int = 0) -> TrainStep:
     """A float32 run that prints these lines."""
-    host(made).answers = [("run-float32.sh", Completed(status, "".join(f"{line}\n" for line in lines)))]
+    host(made).scripts = [("run-float32.sh", printing(*lines, status=status))]
     return TrainStep(made.deployment, "float32")
 
 
@@ -332,8 +342,6 @@ def test_lines_become_progress_and_the_summary_is_kept(tmp_path: Path) -> None:
     ]
     (kept,) = made.store.state.results
     assert kept["images_per_second"] == 12.25
-    (line,) = (made.store.folder / "results/measurements.jsonl").read_text().splitlines()
-    assert json.loads(line) == json.loads(summary())
     log = (made.store.folder / "logs/train-float32-1.log").read_text()
     assert "not ours" in log
     assert len(log.splitlines()) == 8
@@ -353,7 +361,7 @@ def test_an_error_line_becomes_the_message(tmp_path: Path) -> None:
 
 def test_without_an_error_line_the_command_says_what_happened(tmp_path: Path) -> None:
     made = bench(tmp_path)
-    with pytest.raises(HostError, match="train/float32 failed on a: a: it ended with 137") as caught:
+    with pytest.raises(HostError, match="train/float32 failed on a: it ended with status 137") as caught:
         train(made, "Killed", status=137).apply()
     assert caught.value.tail == ("Killed",)
 
@@ -449,7 +457,7 @@ def test_again_measures_anew_and_once(tmp_path: Path) -> None:
     phase = steps.training(made.deployment, again=True)
     (step,) = [each for each in phase.steps if each.name == "train/float32"]
     assert step.check() == ABSENT
-    host(made).answers = [("run-float32.sh", summary(images_per_second=20.0))]
+    host(made).scripts = [("run-float32.sh", printing(summary(images_per_second=20.0)))]
     step.apply()
     assert step.check().detail == "20.0 images/s"
     assert [kept["images_per_second"] for kept in made.store.state.results] == [12.25, 20.0]
@@ -459,13 +467,146 @@ def test_again_measures_anew_and_once(tmp_path: Path) -> None:
         assert json.loads(line)["images_per_second"] == speed, "each run has a log of its own"
 
 
-def test_a_run_whose_line_was_cut_is_repeated(tmp_path: Path) -> None:
-    """What it would have measured was not heard."""
+def test_a_run_whose_line_was_cut_is_followed_again_and_not_started_again(tmp_path: Path) -> None:
     made = bench(tmp_path)
-    answers = iter([ConnectError("cut"), summary()])
-    host(made).answers = [("run-float32.sh", lambda command: next(answers))]
-    made.runner(TrainStep(made.deployment, "float32")).up()
+    step = train(made, interval(5, images_per_second=1.0), summary())
+    cut = [ConnectError("cut")]
+    follow = LocalConnection.run
+
+    def once_cut(command: str) -> Any:
+        return cut.pop() if cut else follow(host(made), command)
+
+    host(made).answers = [("^tail -n .1", once_cut)]
+    made.runner(step).up()
+    (kept,) = made.store.state.results
+    assert kept["run"] == "train-float32-1"
+    assert [path.name for path in (made.store.folder / "logs").glob("train-*")] == ["train-float32-1.log"]
+    assert sum("setsid" in command for command in host(made).commands) == 1
+
+
+# ------------------------------------------------------------------------------------------------ in the background
+
+
+def lasting(made: Bench, *lines: str, dtype: str = "float32") -> Path:
+    """A run that prints its lines and waits, after the first, for the file that is returned."""
+    gate = host(made).home / "go on"
+    body = printing(*lines[:1]).replace("exit 0\n", "")
+    wait = f"while [ ! -e {shlex.quote(str(gate))} ]; do sleep 0.05; done\n"
+    host(made).scripts = [(f"run-{dtype}.sh", f"echo started >> started\n{body}{wait}{printing(*lines[1:])}")]
+    return gate
+
+
+def abandoned(made: Bench, step: TrainStep) -> None:
+    """The client goes while the training is under way."""
+
+    def gone(command: str) -> Any:
+        raise ConnectError("the client is gone")
+
+    host(made).answers = [("^tail -n .1", gone)]
+    with pytest.raises(ConnectError):
+        step.apply()
+    host(made).answers = []
+
+
+def test_a_training_that_runs_is_found_again_and_not_doubled(tmp_path: Path) -> None:
+    """Whatever ended the client; each line is heard once, from the first one on."""
+    made = bench(tmp_path)
+    gate = lasting(made, interval(5, images_per_second=1.0), interval(10, images_per_second=2.0), summary())
+    for _ in range(3):
+        abandoned(made, TrainStep(made.deployment, "float32"))
+    gate.touch()
+    TrainStep(made.deployment, "float32").apply()
+    assert (host(made).home / "started").read_text() == "started\n", "\n".join([*made.told, *host(made).commands])
+    (kept,) = made.store.state.results
+    lines = (made.store.folder / f"logs/{kept['run']}.log").read_text().splitlines()
+    assert lines == [interval(5, images_per_second=1.0), interval(10, images_per_second=2.0), summary()]
+    assert made.told[0] == "float32: train-float32-1 goes on on a; nothing is started beside it"
+    assert not (host(made).home / "provisioner/demo/training").exists()
+
+
+def test_a_training_that_ended_alone_is_collected(tmp_path: Path) -> None:
+    made = bench(tmp_path)
+    lasting(made, summary()).touch()
+    abandoned(made, TrainStep(made.deployment, "float32"))
+    status = host(made).home / "provisioner/demo/training/status"
+    until(lambda: status.exists() and status.read_text())
+    TrainStep(made.deployment, "float32").apply()
+    assert (host(made).home / "started").read_text() == "started\n", "\n".join([*made.told, *host(made).commands])
+    assert [kept["run"] for kept in made.store.state.results] == ["train-float32-1"]
+
+
+@pytest.mark.parametrize("ending", ["failed", "killed"])
+def test_a_training_that_failed_alone_is_tried_again(tmp_path: Path, ending: str) -> None:
+    made = bench(tmp_path)
+    if ending == "failed":
+        train(made, "no", status=3)
+        abandoned(made, TrainStep(made.deployment, "float32"))
+        status = host(made).home / "provisioner/demo/training/status"
+        until(lambda: status.exists() and status.read_text())
+    else:
+        lasting(made, "one", "two")
+        abandoned(made, TrainStep(made.deployment, "float32"))
+        pid = int((host(made).home / "provisioner/demo/training/pid").read_text())
+        os.killpg(pid, signal.SIGKILL)
+    train(made, summary()).apply()
+    assert [kept["run"] for kept in made.store.state.results] == ["train-float32-2"]
+
+
+def test_nothing_is_measured_beside_another_training(tmp_path: Path) -> None:
+    made = bench(tmp_path)
+    lasting(made, summary())
+    abandoned(made, TrainStep(made.deployment, "float32"))
+    with pytest.raises(HostError, match="train-float32-1 is still running on a, with other settings") as caught:
+        TrainStep(made.deployment, "bfloat16").apply()
+    assert "provisioner exec demo -- 'kill" in caught.value.remedy
+    WorkloadStep(made.deployment).undo()
+    assert not (host(made).home / "provisioner/demo/training").exists()
+    train(made, summary()).apply()
     assert len(made.store.state.results) == 1
+
+
+def test_down_ends_the_training_with_all_that_it_started(tmp_path: Path) -> None:
+    made = bench(tmp_path)
+    child = host(made).home / "child"
+    host(made).scripts = [("run-float32.sh", f"sleep 600 & echo $! > {child}\nwait\n")]
+    abandoned(made, TrainStep(made.deployment, "float32"))
+    until(lambda: child.exists() and child.read_text().strip())
+    WorkloadStep(made.deployment).undo()
+    command_line = Path(f"/proc/{child.read_text().strip()}/cmdline")
+    until(lambda: not command_line.exists() or not command_line.read_bytes())  # a zombie has none
+
+
+@pytest.mark.parametrize(
+    ("workload", "advice"),
+    [({}, "`provisioner run demo` starts it again"), ({"model_dir": "/models"}, "`provisioner run demo --resume`")],
+)
+@pytest.mark.parametrize("name", ["master", "workers"])
+def test_a_spark_process_that_ends_is_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, workload: dict[str, Any], advice: str
+) -> None:
+    """Spark itself takes minutes to notice, and tells it in words of its own."""
+    monkeypatch.setattr(watch, "EVERY_S", 0.05)
+    made = bench(tmp_path, workload=workload)
+    lasting(made, "training", summary())
+    work = host(made).home / "provisioner/demo"
+    (work / "logs").mkdir(parents=True)
+    (work / f"{name}.pid").write_text("4194304\n")  # above every process id
+    (work / f"logs/{name}.log").write_text("OutOfMemoryError\n")
+    with pytest.raises(HostError) as caught:
+        TrainStep(made.deployment, "float32").apply()
+    noun = "master" if name == "master" else "worker"
+    assert caught.value.message == f"the Spark {noun} on a (process 4194304) has ended, and train/float32 with it"
+    assert advice in caught.value.remedy
+    assert caught.value.tail == ("OutOfMemoryError",)
+    assert not (work / "training").exists()
+
+
+def until(condition: Callable[[], Any]) -> None:
+    """Wait for what another process does."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "it never came so far"
+        time.sleep(0.01)
 
 
 # ------------------------------------------------------------------------------------------------ the code

@@ -86,6 +86,7 @@ class FakeHost(LocalConnection):
         written: (path, mode) of every file that was put.
         answers: (regular expression, answer) pairs, the first that is found in a command counts: text is its output,
             an exception is raised, a function is called with the command. Others go to the real shell.
+        scripts: (regular expression, text) pairs: what a file whose path it is found in becomes when it is put.
         pages: (address, port) -> the HTTP body that a connection to it gets; without one it is refused.
     """
 
@@ -96,6 +97,7 @@ class FakeHost(LocalConnection):
         self.commands: list[str] = []
         self.written: list[tuple[str, int]] = []
         self.answers: list[tuple[str, Answer]] = []
+        self.scripts: list[tuple[str, str]] = []
         self.pages: dict[tuple[str, int], str | Callable[[], str]] = {}
         self.dialled: list[tuple[str, int]] = []
         self.facts = facts_output(home, **{"hostname": name, **facts})
@@ -127,7 +129,8 @@ class FakeHost(LocalConnection):
 
     def put(self, content: bytes, path: str, *, mode: int = 0o644) -> None:
         self.written.append((path, mode))
-        super().put(content, path, mode=mode)
+        replaced = next((text.encode() for pattern, text in self.scripts if re.search(pattern, path)), content)
+        super().put(replaced, path, mode=mode)
 
     def dial(self, host: str, port: int) -> socket.socket:
         self.dialled.append((host, port))
