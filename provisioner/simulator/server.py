@@ -237,7 +237,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         request = wire.parse(self.command, self.path, dict(self.headers.items()), body)
-        if not self._welcome or callers.from_a_page(request):
+        # A whole URL is what clients send to a proxy, and no browser to a page's own host.
+        ours = self.path.startswith("http://") or callers.for_us(request, self.connection.getsockname())
+        if not (self._welcome and ours) or callers.from_a_page(request):
             response = wire.Response(403, b'{"error": "this simulator serves the programs of its own user alone"}')
         elif request.path.startswith(ADMIN):
             response = _administer(simulator, request)

@@ -119,7 +119,8 @@ def test_lost_reply_closes_the_connection(simulate: Callable[..., Client]) -> No
     """No byte of an answer comes."""
     client = simulate(faults=[{"kind": "lost-before"}])
     with socket.create_connection(("127.0.0.1", client.simulator.port), timeout=10) as line:
-        line.sendall(f"GET /?{v1_query(client, 'GET', 'DescribeRegions')} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        line.sendall(f"GET /?{v1_query(client, 'GET', 'DescribeRegions')} HTTP/1.1\r\n".encode())
+        line.sendall(f"Host: 127.0.0.1:{client.simulator.port}\r\n\r\n".encode())
         assert line.recv(1) == b""
 
 
@@ -147,12 +148,34 @@ def test_no_other_user_may_call(client: Client, monkeypatch: pytest.MonkeyPatch)
         accepted, peer = server.accept()
         with accepted:
             assert callers._owner(peer, server.getsockname()) in (os.getuid(), None)
+            assert callers._listed_owner(peer, server.getsockname()) == os.getuid()
+            assert callers._listed_owner(("127.0.0.1", 1), server.getsockname()) is None
     monkeypatch.setattr(callers, "_owner", lambda *_: os.getuid() + 1)
     assert client.http("GET", "/_simulator/resources")[0] == 403
     monkeypatch.setenv("SUDO_UID", str(os.getuid() + 1))
     assert client.http("GET", "/_simulator/resources")[0] == 200
     monkeypatch.setattr(callers, "_owner", lambda *_: None)
-    assert client.http("GET", "/_simulator/resources")[0] == 200
+    monkeypatch.delenv("SUDO_UID")
+    assert client.http("GET", "/_simulator/resources")[0] == 200, "the table of connections tells"
+    monkeypatch.setattr(callers, "_listed_owner", lambda *_: None)
+    assert client.http("GET", "/_simulator/resources")[0] == 403, "nobody tells whose it is"
+
+
+@pytest.mark.parametrize(
+    "name", ["evil.example:{port}", "127.0.0.1", "127.0.0.1:{port}0", "ecs.cn-hangzhou.aliyuncs.com", ""]
+)
+@pytest.mark.parametrize("path", ["/_simulator/resources", "/?Action=RunCommand"])
+def test_a_request_that_names_another_host_is_refused(client: Client, name: str, path: str) -> None:
+    """DNS rebinding: a page whose own name was made to lead here."""
+    headers = {"Host": name.format(port=client.simulator.port)}
+    assert client.http("GET", path, headers=headers)[0] == 403
+    assert client.simulator.calls == []
+
+
+def test_its_own_names_are_taken(client: Client) -> None:
+    for name in ("127.0.0.1", "localhost"):
+        headers = {"Host": f"{name}:{client.simulator.port}"}
+        assert client.http("GET", "/_simulator/resources", headers=headers)[0] == 200
 
 
 @pytest.mark.parametrize("written", ["true", "True", "TRUE"])
