@@ -206,17 +206,17 @@ def _pip_settings() -> dict[str, str]:
     """pip's network settings in its own order: the machine's file, the user's files, the environment."""
     home = Path.home()
     config = Path(os.environ.get("XDG_CONFIG_HOME") or home / ".config")
-    settings: dict[str, str] = {}
+    given: dict[str, str] = {}
     for path in (Path("/etc/pip.conf"), home / ".pip/pip.conf", config / "pip/pip.conf"):
         parser = configparser.RawConfigParser()
         parser.read(path)
         if parser.has_section("global"):
-            settings |= dict(parser.items("global"))
+            given |= dict(parser.items("global"))
     for name, value in os.environ.items():
         if name.startswith("PIP_"):
-            settings[name.removeprefix("PIP_").lower().replace("_", "-")] = value
+            given[name.removeprefix("PIP_").lower().replace("_", "-")] = value
     settings = {}
     for key in _PIP_SETTINGS:
-        if values := [value for value in settings.get(key, "").split() if not value.startswith(("file:", "/"))]:
+        if values := [value for value in given.get(key, "").split() if not value.startswith(("file:", "/"))]:
             settings[key] = " ".join(values)
     return settings
