@@ -17,7 +17,7 @@ import urllib.request
 from pathlib import Path
 
 from provisioner import inventory, steps
-from provisioner.cli import wiring
+from provisioner.operations import wiring
 from provisioner.runner import Event, Runner
 from provisioner.simulator import background
 from provisioner.step import Plan

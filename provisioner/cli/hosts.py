@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,7 +24,7 @@ Container = Annotated[bool, typer.Option("--container", help="Inside the contain
 
 
 def _looking(name: str) -> AbstractContextManager[Deployment]:
-    from provisioner.cli import wiring
+    from provisioner.operations import wiring
 
     return wiring.looking(wiring.saved_spec(name))
 
@@ -134,8 +135,8 @@ def logs(
 ) -> None:
     """Show what the training and Spark's processes wrote; with --host also what the steps' commands printed there."""
     from provisioner.adapters.store import FolderStore
-    from provisioner.cli import wiring
     from provisioner.deployment import Deployment
+    from provisioner.operations import wiring
     from provisioner.steps.host import work_folder
 
     store = FolderStore.open(name, create=False)
@@ -162,9 +163,20 @@ def tunnel(
     browse: Annotated[bool, typer.Option("--open", help="Open the master's page in a browser.")] = False,
 ) -> None:
     """Bring Spark's pages (master, workers, application, history) to local ports until Ctrl-C."""
-    from provisioner.cli import tunnels
+    import webbrowser
+
+    from provisioner.operations import tunnels
 
     with _looking(name) as deployment:
         if deployment.spec.workload.engine == "local":
             raise UsageError(f"{name} runs its training without Spark, so there are no pages", "see `provisioner logs`")
-        tunnels.serve(tunnels.pages(deployment), browse=browse)
+
+        def ready(urls: Sequence[tuple[tunnels.Page, str]]) -> None:
+            width = max(len(page.title) for page, _ in urls)
+            for page, url in urls:
+                line(f"{page.title:{width}} {url}")
+            if browse:
+                webbrowser.open(urls[0][1])
+            line("Ctrl-C ends it")
+
+        tunnels.serve(tunnels.pages(deployment), ready)

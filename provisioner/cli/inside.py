@@ -23,7 +23,7 @@ def look(found: dict[str, Any]) -> None:
     with Docker only and the last with Spark only, or `{"problem"}` where the host could not be asked. Hosts are asked
     side by side.
     """
-    from provisioner.cli import wiring
+    from provisioner.operations import wiring
 
     hosts = [host for host in found["hosts"] if host["state"] in ("Running", "not ours")]
     if not hosts:

@@ -38,7 +38,7 @@ def types(
         [each.name, each.vcpus, f"{each.memory_gib:g}", " ".join(catalog.bf16_of(each.isa)), each.cpu] for each in known
     ]
     if region:
-        from provisioner.cli.offers import offers
+        from provisioner.operations.offers import offers
 
         offered = offers(region, [each.name for each in known])
         for row, item in zip(rows, found, strict=True):
@@ -60,11 +60,11 @@ def types(
 @command(app)
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="JSON instead of text.")] = False) -> None:
     """Check this machine: credentials, keys, Java, Docker, bfloat16; each with its remedy."""
-    from provisioner.cli import checks
     from provisioner.cli.console import Console
+    from provisioner.operations.doctor import all_checks
 
     console = Console(as_json=as_json)
-    results = checks.all_checks()
+    results = all_checks()
     if as_json:
         console.result([{"check": c.name, "ok": c.ok, "found": c.found, "remedy": c.remedy} for c in results])
     else:

@@ -51,9 +51,10 @@ def plan(inventory: Inventory, as_json: Json = False, online: Online = False) ->
 
 def _plan(path: Path, as_json: bool, online: bool) -> None:
     from provisioner import steps
-    from provisioner.cli import show, wiring
+    from provisioner.cli import show
     from provisioner.cli.console import Console
     from provisioner.inventory import load
+    from provisioner.operations import wiring
 
     spec = load(path)
     console = Console(as_json=as_json)
@@ -87,9 +88,10 @@ def up(
         _plan(inventory, as_json, online)
         return
     from provisioner import steps
-    from provisioner.cli import show, wiring
+    from provisioner.cli import show
     from provisioner.cli.console import Console
     from provisioner.inventory import load
+    from provisioner.operations import wiring
     from provisioner.runner import Runner
     from provisioner.steps.image import login_of
 
@@ -170,7 +172,7 @@ def _remove_all(
     runner: Runner, deployment: Deployment, console: Console, *, forget_hosts: bool = False
 ) -> list[Resource]:
     """down, its proof, and the state folder put to rest. A second Ctrl-C during it ends it; `down` goes on later."""
-    from provisioner.cli import wiring
+    from provisioner.operations import wiring
 
     removed: list[Resource] = []
     gone: PlaceGoneError | None = None
@@ -234,8 +236,8 @@ def down(
     """Remove everything of a deployment, then look again by tag and prove that nothing is left."""
     from provisioner import steps
     from provisioner.adapters.store import FolderStore
-    from provisioner.cli import wiring
     from provisioner.cli.console import Console
+    from provisioner.operations import wiring
     from provisioner.runner import Runner
 
     spec = wiring.saved_spec(name)
@@ -275,9 +277,10 @@ def run(
     from pydantic import ValidationError
 
     from provisioner import inventory, steps
-    from provisioner.cli import show, wiring
+    from provisioner.cli import show
     from provisioner.cli.console import Console
     from provisioner.inventory.spec import WorkloadSpec
+    from provisioner.operations import wiring
     from provisioner.runner import Runner
     from provisioner.step import Plan
 
@@ -358,8 +361,9 @@ def status(
     One that cannot be asked is shown with the reason; then the exit code is 1.
     """
     from provisioner.adapters.store import list_deployments, require
-    from provisioner.cli import show, wiring
+    from provisioner.cli import show
     from provisioner.cli.console import Console
+    from provisioner.operations import wiring
 
     console = Console(as_json=as_json)
     now = datetime.now(timezone.utc)

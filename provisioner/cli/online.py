@@ -25,7 +25,7 @@ def preflight(spec: Spec, console: Console) -> dict[str, Any]:
     if not spec.creates_instances:
         console.say("\nOnline: no cloud to ask")
         return {}
-    from provisioner.cli import places, wiring
+    from provisioner.operations import places, wiring
     from provisioner.steps.request import (
         Candidate,
         candidates,
@@ -122,8 +122,8 @@ def existing(spec: Spec, console: Console) -> list[dict[str, str | None]]:
     """
     from provisioner import steps
     from provisioner.adapters.store import FolderStore, list_deployments
-    from provisioner.cli import places, wiring
     from provisioner.cli.inside import hasty
+    from provisioner.operations import places, wiring
     from provisioner.runner import Runner
 
     if spec.name not in list_deployments():
@@ -174,7 +174,7 @@ def sweep(region: str, yes: bool, console: Console) -> None:
 
     Raises LeftoverError when something is still there at the end.
     """
-    from provisioner.cli import places
+    from provisioner.operations import places
     from provisioner.resources import TAG_NAME
     from provisioner.runner import KINDS
 

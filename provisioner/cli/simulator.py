@@ -77,6 +77,6 @@ def clean() -> None:
 
 
 def _folders() -> list[Path]:
-    from provisioner.cli.places import simulator_folder
+    from provisioner.operations.places import simulator_folder
 
     return [simulator_folder(machines) for machines in ("process", "booted")]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.cli import checks
+from provisioner.operations import doctor
 from tests.support.cli import environment, provisioner, write
 
 COMMANDS = [
@@ -250,8 +250,8 @@ def test_doctor_names_this_processors_bf16_instructions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, found: str
 ) -> None:
     (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{line}\n\nprocessor\t: 1\n")
-    monkeypatch.setattr(checks, "_CPUINFO", tmp_path / "cpuinfo")
-    check = next(check for check in checks.all_checks() if check.name == "bfloat16 instructions")
+    monkeypatch.setattr(doctor, "_CPUINFO", tmp_path / "cpuinfo")
+    check = next(check for check in doctor.all_checks() if check.name == "bfloat16 instructions")
     assert (check.ok, check.found) == (found != "none", found)
 
 

@@ -20,10 +20,10 @@ import pytest
 from provisioner import inventory
 from provisioner.adapters.clock import SystemClock
 from provisioner.adapters.store import FolderStore
-from provisioner.cli import wiring
 from provisioner.deployment.journal import Journal
 from provisioner.deployment.state import GivenImage, Place, State
 from provisioner.hosts.address import HostAddress
+from provisioner.operations import wiring
 from tests.support.cli import PATIENCE_S, command, environment, provisioner, write
 from tests.support.deployments import began, left_open
 from tests.support.ssh_server import free_port

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from provisioner.cli.tunnels import pages
+from provisioner.operations.tunnels import pages
 from tests.support.deployments import Bench, static_spec
 from tests.support.hosts import FakeHost
 

@@ -11,8 +11,8 @@ import pytest
 
 from provisioner import steps
 from provisioner.adapters.store import FolderStore, state_root
-from provisioner.cli import wiring
 from provisioner.errors import CloudUnavailableError
+from provisioner.operations import wiring
 from provisioner.runner import Runner
 from provisioner.simulator import background
 from provisioner.simulator.server import Simulator

@@ -8,11 +8,11 @@ from typing import Any
 
 from provisioner import inventory
 from provisioner.adapters.store import FolderStore
-from provisioner.cli import wiring
 from provisioner.deployment import Deployment, Outside
 from provisioner.deployment.journal import Journal
 from provisioner.deployment.state import Place, State
 from provisioner.inventory.spec import Spec
+from provisioner.operations import wiring
 from provisioner.resources import Kind
 from provisioner.runner import Event, Runner
 from provisioner.step import Finding, Phase, Plan, Step

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from provisioner import steps
 from provisioner.adapters.store import FolderStore
-from provisioner.cli import wiring
 from provisioner.cli.console import report_error
 from provisioner.deployment.state import parse
 from provisioner.errors import ProvisionerError
 from provisioner.inventory import load
+from provisioner.operations import wiring
 from provisioner.runner import Event, Runner
 from provisioner.step import Plan
 

@@ -15,8 +15,8 @@ from typing import Any
 from unittest.mock import patch
 
 from provisioner import steps
-from provisioner.cli import wiring
 from provisioner.inventory import load
+from provisioner.operations import wiring
 from provisioner.runner import Runner
 from provisioner.simulator.server import Simulator
 from provisioner.step import Plan

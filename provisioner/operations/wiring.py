@@ -11,13 +11,13 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from provisioner.cli import places
 from provisioner.deployment import Deployment, Outside
 from provisioner.deployment.state import Place, State
 from provisioner.errors import DriftError, ProvisionerError, StateError, UsageError
 from provisioner.hosts.address import HostAddress
 from provisioner.hosts.expected import unlisted_types
 from provisioner.inventory.spec import Spec
+from provisioner.operations import places
 from provisioner.runner import MOST_HOSTS_AT_ONCE, Event
 
 if TYPE_CHECKING:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provisioner.cli.console import line
 from provisioner.deployment import Deployment
 from provisioner.errors import ProvisionerError
 from provisioner.ports import Connection
@@ -57,22 +56,16 @@ def pages(deployment: Deployment) -> list[Page]:
     return found
 
 
-def serve(pages: Sequence[Page], *, browse: bool) -> None:
-    """Listen on a loopback port for each page, until Ctrl-C."""
-    listeners = []
-    width = max(len(page.title) for page in pages)
-    for page in pages:
-        listener = _listen(page.port)
-        listeners.append(listener)
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        line(f"{page.title:{width}} {url}")
-        threading.Thread(target=_accept, args=(listener, page), daemon=True).start()
-        if browse and page is pages[0]:
-            import webbrowser
-
-            webbrowser.open(url)
-    line("Ctrl-C ends it")
+def serve(pages: Sequence[Page], on_ready: Callable[[Sequence[tuple[Page, str]]], None]) -> None:
+    """Listen on a loopback port for each page until Ctrl-C; `on_ready` is told each page's local URL."""
+    listeners: list[socket.socket] = []
     try:
+        for page in pages:
+            listener = _listen(page.port)
+            listeners.append(listener)
+            threading.Thread(target=_accept, args=(listener, page), daemon=True).start()
+        ports = (listener.getsockname()[1] for listener in listeners)
+        on_ready([(page, f"http://127.0.0.1:{port}/") for page, port in zip(pages, ports, strict=True)])
         threading.Event().wait()
     finally:
         for listener in listeners:

@@ -18,7 +18,7 @@ def offers(region: str, names: Sequence[str]) -> dict[str, dict[str, Any]]:
     A price that the service refuses to tell is None: the type is not sold that way there. Raises what it says when it
     tells none at all, as without the permission to ask.
     """
-    from provisioner.cli import places
+    from provisioner.operations import places
 
     cloud = places.of_region(region, lambda text: None)
     stock = cloud.stock(names)
