@@ -70,15 +70,24 @@ class CloudError(ProvisionerError):
         code: the error code of the service ("" when there was no reply).
         action: the API action that was called.
         request_id: to quote to the provider's support.
+        reason: the part of the message that says why, the same for every call that is refused for it.
     """
 
     def __init__(
-        self, message: str, remedy: str = "", *, code: str = "", action: str = "", request_id: str = ""
+        self,
+        message: str,
+        remedy: str = "",
+        *,
+        code: str = "",
+        action: str = "",
+        request_id: str = "",
+        reason: str = "",
     ) -> None:
         super().__init__(message, remedy)
         self.code = code
         self.action = action
         self.request_id = request_id
+        self.reason = reason
 
 
 class CredentialsError(CloudError):

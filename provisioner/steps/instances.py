@@ -144,8 +144,8 @@ class InstancesStep:
             # The service would refuse it. It was never carried out: its instances would have shown long before now.
             deployment.journal.abandon("instance")
 
-        def refused(error: NoCapacityError) -> None:
-            deployment.progress(f"{error.message}; trying the next candidate")
+        def refused(words: str) -> None:
+            deployment.progress(f"{words}; trying the next candidate")
 
         first_that_can_be_had(self._candidates(), self._ask_for, refused)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from ipaddress import ip_network
 
 from provisioner.deployment import Deployment
-from provisioner.errors import CloudRefusedError, DriftError, NoCapacityError, StateError
+from provisioner.errors import CloudRefusedError, DriftError, StateError
 from provisioner.resources import TAG_NAME, IngressRule, Kind, Resource
 from provisioner.step import PRESENT, Description, Finding, Observed, PlannedResource, Presence
 from provisioner.steps.request import Candidate, candidates, first_that_can_be_had, no_zone
@@ -160,8 +160,8 @@ class VSwitchStep(_CloudStep):
         for candidate in self.candidates():
             by_zone.setdefault(candidate.zone, candidate)
 
-        def refused(error: NoCapacityError) -> None:
-            self.deployment.progress(f"{error.message}; trying the next zone")
+        def refused(words: str) -> None:
+            self.deployment.progress(f"{words}; trying the next zone")
 
         first_that_can_be_had(by_zone.values(), lambda candidate: self.in_zone(candidate.zone), refused)
 

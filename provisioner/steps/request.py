@@ -113,14 +113,15 @@ def is_too_near(release_at: datetime | None, now: datetime) -> bool:
 def first_that_can_be_had(
     choices: Iterable[Candidate],
     ask: Callable[[Candidate], Answer],
-    refused: Callable[[NoCapacityError], None] = lambda error: None,
+    refused: Callable[[str], None] = lambda words: None,
 ) -> Answer:
     """What `ask` gives for the first candidate that it does not refuse.
 
-    A TypeRefusedError passes over the type's other zones. Raises NoCapacityError with every refusal when none is left,
-    and at once what no candidate can mend.
+    A TypeRefusedError passes over the type's other zones. `refused` is told of each refusal, of a reason that was told
+    before only where it came up again. Raises NoCapacityError with every reason when no candidate is left, and at once
+    what no candidate can mend.
     """
-    refusals: list[NoCapacityError] = []
+    refusals: list[tuple[Candidate, NoCapacityError]] = []
     refused_types: set[str] = set()
     for candidate in choices:
         if candidate.instance_type in refused_types:
@@ -128,21 +129,37 @@ def first_that_can_be_had(
         try:
             return ask(candidate)
         except NoCapacityError as error:
-            refusals.append(error)
+            again = error.reason and error.reason in {earlier.reason for _, earlier in refusals}
+            refused(f"the same for {candidate.instance_type} in {candidate.zone}" if again else error.message)
+            refusals.append((candidate, error))
             if isinstance(error, TypeRefusedError):
                 refused_types.add(candidate.instance_type)
-            refused(error)
     raise _none_of(refusals)
 
 
-def _none_of(refusals: Sequence[NoCapacityError]) -> NoCapacityError:
-    """What to say when no candidate could be had: each refusal once, and what each asks for."""
-    told = "; ".join(dict.fromkeys(error.message for error in refusals))
-    remedies = "; or ".join(dict.fromkeys(error.remedy for error in refusals if error.remedy))
+def _none_of(refusals: Sequence[tuple[Candidate, NoCapacityError]]) -> NoCapacityError:
+    """What to say when no candidate could be had: each reason once, with all it was given for, and what it asks for."""
+    errors = [error for _, error in refusals]
+    by_reason: dict[str, list[tuple[Candidate, NoCapacityError]]] = {}
+    for candidate, error in refusals:
+        by_reason.setdefault(error.reason or error.message, []).append((candidate, error))
+    told = "; ".join(
+        alike[0][1].message if len(alike) == 1 else f"{reason}, for {_in_words(candidate for candidate, _ in alike)}"
+        for reason, alike in by_reason.items()
+    )
+    remedies = "; or ".join(dict.fromkeys(error.remedy for error in errors if error.remedy))
     return NoCapacityError(
-        f"none of the {len(refusals)} candidates can be had ({told})" if len(refusals) != 1 else told,
+        f"none of the {len(errors)} candidates can be had ({told})" if len(errors) != 1 else told,
         remedies or "add instance types or zones to the inventory, or try another region or a later hour",
     )
+
+
+def _in_words(alike: Iterable[Candidate]) -> str:
+    """Candidates, each type once: `a in r-i, r-j and b in r-i`."""
+    zones: dict[str, list[str]] = {}
+    for candidate in alike:
+        zones.setdefault(candidate.instance_type, []).append(candidate.zone)
+    return " and ".join(f"{instance_type} in {', '.join(found)}" for instance_type, found in zones.items())
 
 
 def no_zone(spec: Spec) -> CloudRefusedError:

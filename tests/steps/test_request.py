@@ -64,6 +64,22 @@ def test_each_refusal_is_told_once_with_what_it_asks_for() -> None:
     assert error.remedy == "name further types; or choose another image"
 
 
+def test_the_same_reason_from_six_zones_is_told_once() -> None:
+    zones = [f"r-{letter}" for letter in "bghijk"]
+    told: list[str] = []
+
+    def ask(candidate: Candidate) -> None:
+        raise NoCapacityError(f"RunInstances ({candidate.zone}) was refused, sold out", "later", reason="sold out")
+
+    with pytest.raises(NoCapacityError) as caught:
+        first_that_can_be_had([Candidate("a", zone) for zone in zones] + [Candidate("b", "r-b")], ask, told.append)
+    assert caught.value.message == (
+        "none of the 7 candidates can be had (sold out, for a in r-b, r-g, r-h, r-i, r-j, r-k and b in r-b)"
+    )
+    assert caught.value.remedy == "later"
+    assert told[:2] == ["RunInstances (r-b) was refused, sold out", "the same for a in r-g"]
+
+
 def test_one_refusal_speaks_for_itself() -> None:
     assert str(refusing(NoCapacityError("too large for the account", "ask for more"))) == (
         "too large for the account: ask for more"

@@ -219,8 +219,11 @@ def dig(body: Any, path: str, default: Any = _MISSING) -> Any:
 
 
 def judge(action: str, fault: Fault) -> Verdict:
-    """What to do about a fault: by its code; the HTTP status counts only for a code that nobody knows."""
-    known = verdict(action, fault.code) if fault.code else None
+    """What to do about a fault: by its code, and its message where the code has several meanings.
+
+    The HTTP status counts only for a code that nobody knows.
+    """
+    known = verdict(action, fault.code, fault.message) if fault.code else None
     if known:
         return known
     lost = not fault.code and fault.status is None
@@ -260,6 +263,7 @@ def _refusal(action: str, parameters: Mapping[str, Any], fault: Fault, meaning: 
         code=fault.code,
         action=action,
         request_id=fault.request_id,
+        reason=_told(fault),
     )
 
 

@@ -20,7 +20,7 @@ CLASSES = {"retry", "next", "next-type", "give-up", "credentials", "gone"}
 def lines() -> list[list[str]]:
     text = files("provisioner").joinpath("data/errors.tsv").read_text()
     rows = [line.split("\t") for line in text.splitlines() if not line.startswith("#")]
-    assert rows[0] == ["action", "http", "code", "class", "remedy"]
+    assert rows[0] == ["action", "http", "code", "class", "remedy", "says"]
     return rows[1:]
 
 
@@ -70,9 +70,9 @@ def test_every_documented_code_of_the_actions_called_has_a_class_of_its_own() ->
 
 def test_no_line_is_given_twice_with_different_meanings() -> None:
     """A code that the tables give with two HTTP statuses means the same with both: status is never looked at."""
-    meanings: dict[tuple[str, str], set[tuple[str, str]]] = {}
-    for action, _, code, kind, remedy in lines():
-        meanings.setdefault((action, code), set()).add((kind, remedy))
+    meanings: dict[tuple[str, str, tuple[str, ...]], set[tuple[str, str]]] = {}
+    for action, _, code, kind, remedy, *says in lines():
+        meanings.setdefault((action, code, tuple(says)), set()).add((kind, remedy))
     assert {key: value for key, value in meanings.items() if len(value) > 1} == {}
 
 
@@ -81,10 +81,17 @@ def test_the_table_speaks_of_no_action_that_is_not_called() -> None:
     assert {row[0] for row in lines()} - {"*"} <= called_actions()
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['action']}-{case['code']}")
+def test_words_of_a_message_are_in_lower_case() -> None:
+    """Others would never be found: messages are compared in lower case."""
+    words = [row[5] for row in lines() if len(row) > 5]
+    assert words
+    assert [each for each in words if not each or each != each.lower() or "" in each.split("|")] == []
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['action']}-{case['code']}-{case.get('message', '')}")
 def test_verdict(case: dict[str, str]) -> None:
     """The class and the remedy that the person gets."""
-    found = verdict(case["action"], case["code"])
+    found = verdict(case["action"], case["code"], case.get("message", ""))
     assert found is not None
     assert found.kind == case["class"]
     assert case.get("says", "") in found.remedy
@@ -98,6 +105,7 @@ def test_an_unknown_code_has_no_verdict() -> None:
 
 def test_what_people_meet_most_has_a_remedy() -> None:
     """At least thirty codes that end a run come with a sentence of their own on what to do."""
-    ending = {row[2] for row in lines() if row[3] in ("give-up", "credentials", "next", "next-type") and row[4]}
+    plain = [row for row in lines() if len(row) == 5]
+    ending = {row[2] for row in plain if row[3] in ("give-up", "credentials", "next", "next-type") and row[4]}
     assert len(ending) >= 30
     assert all((found := verdict("RunInstances", code.rstrip("*"))) is None or found.remedy for code in ending)
