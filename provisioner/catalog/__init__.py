@@ -7,7 +7,17 @@ CPU topology of the running host.
 
 from provisioner.catalog.distributions import DockerRecipe, HostPrograms, docker_recipe, host_programs
 from provisioner.catalog.flags import bf16_of, isa_of
-from provisioner.catalog.images import ContainerImage, ImageFamily, container_image, image_families, image_family
+from provisioner.catalog.images import (
+    ContainerImage,
+    ImageFamily,
+    ImageRecipe,
+    bf16_tags,
+    container_image,
+    image_families,
+    image_family,
+    image_recipes,
+    usual_recipe,
+)
 from provisioner.catalog.instance_types import (
     InstanceType,
     bf16_types,
@@ -27,10 +37,12 @@ __all__ = [
     "DockerRecipe",
     "HostPrograms",
     "ImageFamily",
+    "ImageRecipe",
     "InstanceType",
     "Model",
     "RegionMirrors",
     "bf16_of",
+    "bf16_tags",
     "bf16_types",
     "check_described",
     "check_name",
@@ -40,6 +52,7 @@ __all__ = [
     "host_programs",
     "image_families",
     "image_family",
+    "image_recipes",
     "isa_of",
     "lookup",
     "models",
@@ -47,4 +60,5 @@ __all__ = [
     "processor",
     "region_mirrors",
     "suggestion",
+    "usual_recipe",
 ]

@@ -31,7 +31,7 @@ class ImageFamily:
 
 @dataclass(frozen=True)
 class ContainerImage:
-    """A container image whose inside is known, by tag or bundled build. None for a folder: a Python package has it."""
+    """A container image whose inside is known, by tag or bundled recipe. None for a folder: a Python package has it."""
 
     name: str
     spark_home: str | None
@@ -41,6 +41,17 @@ class ContainerImage:
     engine: str
     python: str
     architectures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ImageRecipe(ContainerImage):
+    """A container image that is built here, of the folder `name` in `templates/docker/`.
+
+    `needs_gib` is the free disk space that building takes; `warning` is what a plan says about it.
+    """
+
+    needs_gib: float
+    warning: str = ""
 
 
 def image_family(name: str) -> ImageFamily | None:
@@ -53,12 +64,26 @@ def image_families() -> list[str]:
     return list(_image_families())
 
 
-def container_image(tag_or_build: str) -> ContainerImage | None:
-    """The container image of a tag, whatever registry it comes from, or of a bundled build; None when not known."""
-    known = _container_images()
-    if tag_or_build in known:
-        return known[tag_or_build]
-    return next((image for name, image in known.items() if tag_or_build.endswith(f"/{name}")), None)
+def container_image(tag_or_recipe: str) -> ContainerImage | None:
+    """The container image of a tag, whatever registry it comes from, or of a bundled recipe; None when not known."""
+    if tag_or_recipe in _image_recipes():
+        return _image_recipes()[tag_or_recipe]
+    return next((image for tag, image in _tagged().items() if f"/{tag_or_recipe}".endswith(f"/{tag}")), None)
+
+
+def bf16_tags(engine: str) -> list[str]:
+    """The tags of images for one of the workload's engines whose TensorFlow has bfloat16 kernels."""
+    return [tag for tag, image in _tagged().items() if image.bf16 and image.engine == engine]
+
+
+def image_recipes() -> Mapping[str, ImageRecipe]:
+    """The bundled recipes by name; the first is the one that most people should take."""
+    return _image_recipes()
+
+
+def usual_recipe() -> ImageRecipe:
+    """The recipe to take where nothing else is said; an unknown image is taken to be like what it makes."""
+    return next(iter(_image_recipes().values()))
 
 
 @cache
@@ -74,8 +99,15 @@ def _image_families() -> Mapping[str, ImageFamily]:
 
 
 @cache
-def _container_images() -> Mapping[str, ContainerImage]:
+def _image_recipes() -> Mapping[str, ImageRecipe]:
     return {
-        name: ContainerImage(name=name, **fields_of(ContainerImage, facts))
-        for name, facts in _images()["containers"].items()
+        name: ImageRecipe(name=name, **fields_of(ImageRecipe, facts)) for name, facts in _images()["recipes"].items()
+    }
+
+
+@cache
+def _tagged() -> Mapping[str, ContainerImage]:
+    return {
+        tag: ContainerImage(name=tag, **fields_of(ContainerImage, facts))
+        for tag, facts in _images()["containers"].items()
     }

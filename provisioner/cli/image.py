@@ -26,7 +26,7 @@ PASSWORD = "PROVISIONER_REGISTRY_PASSWORD"  # noqa: S105 - a variable's name
 
 @command(image)
 def build(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="spark, zoo-release or zoo-nightly.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A bundled image, as in an inventory's `image.build`.")],
     build_arg: Annotated[
         list[str] | None, typer.Option("--build-arg", metavar="NAME=VALUE", help="One of the Dockerfile's ARGs.")
     ] = None,
@@ -35,6 +35,7 @@ def build(
     """Build one of the bundled images, as `up` does on the hosts."""
     from pydantic import ValidationError
 
+    from provisioner import catalog
     from provisioner.inventory.spec import ImageSpec
     from provisioner.steps.image import checked_arguments, provide, tag_of
 
@@ -42,7 +43,9 @@ def build(
     try:
         spec = ImageSpec.model_validate({"build": name, "build_arguments": arguments})
     except ValidationError:
-        raise UsageError(f"there is no bundled image {name}", "it is spark, zoo-release or zoo-nightly") from None
+        raise UsageError(
+            f"there is no bundled image {name}", f"there are {', '.join(catalog.image_recipes())}"
+        ) from None
     checked_arguments(spec)
     wanted = tag or tag_of(spec)
     made = provide(_engine(), spec, wanted, line)

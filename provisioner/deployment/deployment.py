@@ -253,13 +253,10 @@ class Deployment:
 
     @property
     def container_image(self) -> catalog.ContainerImage:
-        """Where things are inside the inventory's image; an unknown one is taken to be like our own `spark` build."""
+        """Where things are inside the inventory's image; an unknown one is taken to be like our own usual build."""
         image = self.spec.image
         known = catalog.container_image(image.pull or image.build or "") if image else None
-        ours = catalog.container_image("spark")
-        if ours is None:
-            raise StateError("the catalog lacks the image `spark`", "install the package again")
-        return known or ours
+        return known or catalog.usual_recipe()
 
     def facts(self, host: str) -> HostFacts:
         """What a host is, read from it at the first call."""

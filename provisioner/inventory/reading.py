@@ -172,7 +172,8 @@ def _contradictions(spec: Spec) -> Iterator[tuple[Place, str]]:
     if spec.provider == "local" and spec.runtime == "docker":
         yield ("runtime",), "provider: local runs on this machine itself: say runtime: host"
     if spec.runtime == "docker" and spec.image is None:
-        yield ("runtime",), "runtime: docker needs an image: {pull: TAG} or {build: spark}; or say runtime: host"
+        build = f"{{build: {catalog.usual_recipe().name}}}"
+        yield ("runtime",), f"runtime: docker needs an image: {{pull: TAG}} or {build}; or say runtime: host"
     if spec.runtime == "host" and spec.image is not None:
         yield ("image",), "runtime: host uses no container image"
     names = [host.name for host in spec.hosts]
@@ -206,10 +207,10 @@ def _workload_contradictions(spec: Spec) -> Iterator[tuple[Place, str]]:
     if work.source and name and (image is None or image.zoo_home is None):
         yield ("workload", "source"), f"the sample is started by a script of Analytics Zoo's, which {name} lacks"
     if image and not image.bf16 and "bfloat16" in work.dtypes:
+        able = next((f", or take image: {{pull: {tag}}}" for tag in catalog.bf16_tags(image.engine)), "")
         yield (
             ("workload", "dtypes"),
-            f"the TensorFlow in {name} has no bfloat16 kernels: say dtypes: [float32], or take "
-            "image: {pull: intelanalytics/analytics-zoo:0.8.1-bigdl_0.10.0-spark_2.4.3-bf16}",
+            f"the TensorFlow in {name} has no bfloat16 kernels: say dtypes: [float32]{able}",
         )
     if work.warmup_steps >= work.steps and work.epochs is None:
         yield (

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from ipaddress import ip_network
 from typing import Annotated, Any, ClassVar, Literal
 from unicodedata import category
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function
 
 from provisioner import catalog
 
@@ -51,14 +62,27 @@ def _cidr(text: str) -> str:
     return str(ip_network(text))
 
 
-def _model(name: str) -> str:
-    if name not in catalog.models():
-        raise ValueError(f"{name!r} is not one of {', '.join(catalog.models())}")
-    return name
+class _NamedIn:
+    """A name that a table of the catalog has. The table is read when the first name is checked, not at import."""
+
+    def __init__(self, table: Callable[[], Iterable[str]]) -> None:
+        self._table = table
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_after_validator_function(self._checked, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), "enum": list(self._table())}
+
+    def _checked(self, name: str) -> str:
+        if name not in self._table():
+            raise ValueError(f"{name!r} is not one of {', '.join(self._table())}")
+        return name
 
 
 Cidr = Annotated[str, AfterValidator(_cidr)]
-Model = Annotated[str, AfterValidator(_model)]
+Model = Annotated[str, _NamedIn(catalog.models)]
+Recipe = Annotated[str, _NamedIn(catalog.image_recipes)]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s'\"\\]+$")]
 AbsolutePath = Annotated[str, Field(pattern=r"^/[^:\x00]*$")]
 EcsId = Annotated[str, Field(pattern=r"^[a-z]+-[a-zA-Z0-9_-]+$")]
@@ -194,7 +218,7 @@ class RegistryLoginSpec(_Spec):
 
 
 class ImageSpec(_Spec):
-    """The container image (the paper's step 2): `pull` a tag, or `build` one of the bundled Dockerfiles.
+    """The container image (the paper's step 2): `pull` a tag, or `build` one of the bundled recipes.
 
     `registry_mirror` is a registry that holds the same images under the same paths (`registry.example.com[/path]`).
     `build_arguments` set the Dockerfile's ARGs: base images, versions, package indexes. `volumes` maps folders of the
@@ -202,7 +226,7 @@ class ImageSpec(_Spec):
     """
 
     pull: str | None = None
-    build: Literal["zoo-nightly", "zoo-release", "spark"] | None = None
+    build: Recipe | None = None
     registry_mirror: str | None = None
     registry_login: RegistryLoginSpec | None = None
     build_arguments: dict[str, str] = {}
@@ -214,7 +238,7 @@ class ImageSpec(_Spec):
     @model_validator(mode="after")
     def _one_source(self) -> ImageSpec:
         if bool(self.pull) == bool(self.build):
-            raise ValueError("give either pull: TAG or build: zoo-nightly | zoo-release | spark")
+            raise ValueError(f"give either pull: TAG or build: {' | '.join(catalog.image_recipes())}")
         return self
 
 

@@ -10,6 +10,7 @@ from functools import cache
 from hashlib import sha256
 from pathlib import PurePosixPath
 
+from provisioner import catalog
 from provisioner.deployment import Deployment
 from provisioner.deployment.state import GivenImage
 from provisioner.errors import HostError, UsageError
@@ -20,9 +21,6 @@ from provisioner.render import data_folder, workload_files
 from provisioner.secret import Secret
 from provisioner.step import ABSENT, Description, Finding, Presence
 from provisioner.steps.host import work_folder
-
-NEEDS_GIB = {"spark": 6.0, "zoo-release": 6.0, "zoo-nightly": 60.0}
-"""Free space that a bundled build takes at its height: layers, and what a step unpacks."""
 
 PULL_NEEDS_GIB = 10.0
 """The paper's image is about 3 GiB packed; pulling holds it packed and unpacked."""
@@ -65,6 +63,12 @@ class ImageStep(_ImageUser):
         super().__init__(deployment, host)
         self.owner: str | None = deployment.host_owner or "host"
 
+    @property
+    def needs_gib(self) -> float:
+        """Free disk space that pulling or building takes."""
+        build = self.image.build
+        return self.image.needs_gib or (catalog.image_recipes()[build].needs_gib if build else PULL_NEEDS_GIB)
+
     def describe(self) -> Description:
         """The paper's step 2.3 (its method 1), or the build (its method 2).
 
@@ -83,8 +87,8 @@ class ImageStep(_ImageUser):
         arguments = "".join(
             f" --build-arg {name}={shlex.quote(value)}" for name, value in sorted(image.build_arguments.items())
         )
-        if image.build == "zoo-nightly":
-            warnings.append(f"{self._host}: zoo-nightly compiles TensorFlow for hours, for this host's own processor")
+        if warning := catalog.image_recipes()[str(image.build)].warning:
+            warnings.append(f"{self._host}: {image.build} {warning}")
         return Description(f"docker build -t {self.tag}{arguments} {image.build}", warnings=tuple(warnings))
 
     def check(self) -> Finding:
@@ -96,11 +100,10 @@ class ImageStep(_ImageUser):
         """Pull, or build after pulling the base images; the digest goes into the deployment's folder."""
         engine = self.deployment.engine(self._host)
         image = self.image
-        needs = image.needs_gib or (NEEDS_GIB[image.build] if image.build else PULL_NEEDS_GIB)
         free = engine.free_gib()
-        if free < needs:
+        if free < self.needs_gib:
             raise HostError(
-                f"{self._host} has {free:.1f} GiB left for images, {self.tag} needs {needs:g}",
+                f"{self._host} has {free:.1f} GiB left for images, {self.tag} needs {self.needs_gib:g}",
                 "make room there (docker system prune), give it a larger disk (cloud.system_disk.size_gib), or set "
                 "image.needs_gib if that is too much",
                 host=self._host,

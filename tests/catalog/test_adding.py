@@ -11,22 +11,28 @@ from typing import Any
 import pytest
 import yaml
 
-from provisioner import catalog
+from provisioner import catalog, inventory, steps
 from provisioner.catalog import distributions, images, instance_types, processors, reading
+from provisioner.deployment import Deployment
 from provisioner.errors import UsageError
 from provisioner.hosts.expected import doubts, expected_facts
-from provisioner.inventory.spec import CloudSpec
+from provisioner.inventory.spec import CloudSpec, Spec
 from provisioner.render import data_folder, render
+from provisioner.steps import image
 from provisioner.steps.host import programs_script
+from provisioner.steps.image import ImageStep
 from tests.support.catalog import known_type
 
 PAGE = Path(__file__).parents[2] / "docs/adding.md"
 ENTRY = re.compile(
     r"^In `provisioner/data/(\w+\.yaml)`(?:, below `(\w+)`)?:\n\n```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL
 )
+DOCKERFILE = re.compile(
+    r"^As `([\w-]+)/Dockerfile` in `templates/docker/`:\n\n```dockerfile\n(.*?)^```$", re.MULTILINE | re.DOTALL
+)
 CACHES = (
     distributions._docker_recipes, distributions._host_programs, images._images, images._image_families,
-    instance_types._families, instance_types._types, processors._patterns,
+    images._image_recipes, images._tagged, instance_types._families, instance_types._types, processors._patterns,
 )  # fmt: skip
 
 
@@ -56,7 +62,10 @@ def _forget() -> None:
 def test_the_page_has_an_entry_for_each_file() -> None:
     files = [file for file, _, _ in ENTRY.findall(PAGE.read_text(encoding="utf-8"))]
     assert sorted(files) == sorted(
-        ["families.yaml", "families.yaml", "processors.yaml", "images.yaml", "docker.yaml", "programs.yaml"]
+        [
+            *("families.yaml", "families.yaml", "processors.yaml", "images.yaml", "images.yaml"),
+            *("docker.yaml", "programs.yaml"),
+        ]
     )
     for path in re.findall(r"`((?:tests|templates|workload|provisioner)/[\w./-]+)`", PAGE.read_text(encoding="utf-8")):
         assert (PAGE.parents[1] / path).exists(), path
@@ -91,6 +100,29 @@ def test_a_distribution_and_its_image_family() -> None:
     values = {"title": recipe.title, "mirror": "https://m", "distribution": "fedora", "codename": recipe.codename}
     assert "dnf -y install docker-ce" in render(f"docker/{recipe.script}", **values)
     assert "python3.13" in programs_script(facts, "/root/venv")
+
+
+def test_an_image_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ((name, dockerfile),) = DOCKERFILE.findall(PAGE.read_text(encoding="utf-8"))
+    shutil.copytree(data_folder("templates"), tmp_path / "templates")
+    (tmp_path / "templates/docker" / name).mkdir()
+    (tmp_path / "templates/docker" / name / "Dockerfile").write_text(dockerfile)
+    monkeypatch.setattr(image, "data_folder", lambda folder: tmp_path / folder)
+    spec = inventory.parse(f"name: ab\nprovider: alibaba\nimage: {{build: {name}, registry_mirror: r.example.com}}\n")
+    assert spec.image is not None
+    deployment = Deployment(spec)
+    (description,) = (step.describe() for _, step in steps.plan(deployment).steps() if step.name == "image/ab-001")
+    assert description.title.startswith(f"docker build -t provisioner/{name}:")
+    assert "--build-arg APT_MIRROR=http://mirrors.cloud.aliyuncs.com" in description.title
+    assert "ab-001: spark-3 is of last year" in description.warnings
+    assert deployment.container_image.python == "3.11"
+    assert ImageStep(deployment, "ab-001").needs_gib == 6
+    assert name in Spec.model_json_schema()["$defs"]["ImageSpec"]["properties"]["build"]["anyOf"][0]["enum"]
+
+
+def test_every_image_recipe_has_its_folder_and_no_folder_is_without_one() -> None:
+    dockerfiles = (data_folder("templates") / "docker").glob("*/Dockerfile")
+    assert {*catalog.image_recipes()} - {"spark-3"} == {path.parent.name for path in dockerfiles}
 
 
 def test_every_docker_recipe_has_its_script_and_no_script_is_without_one() -> None:

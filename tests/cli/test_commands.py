@@ -74,7 +74,7 @@ def test_version() -> None:
         (["down", "..", "--yes"], "cannot be a deployment's name"),
         (["status", "../mine"], "cannot be a deployment's name"),
         (["init", "Big"], "name"),
-        (["image", "build", "mine"], "there is no bundled image mine: it is spark, zoo-release or zoo-nightly"),
+        (["image", "build", "mine"], "there is no bundled image mine: there are spark, zoo-release, zoo-nightly"),
         (["image", "build", "spark", "--build-arg", "BASE_IMAGE"], "BASE_IMAGE is no NAME=VALUE"),
         (["image", "build", "spark", "--build-arg", "BASE=a"], "spark takes no BASE: it takes BASE_IMAGE"),
         (["image", "push", "spark"], "write REGISTRY/NAMESPACE/NAME:TAG"),

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from provisioner import catalog
 from provisioner.deployment import Deployment, Outside
 from provisioner.deployment.state import GivenImage
 from provisioner.errors import HostError, UsageError
@@ -249,7 +250,7 @@ def dockerfile(build: str) -> str:
     return (data_folder("templates") / "docker" / build / "Dockerfile").read_text()
 
 
-@pytest.mark.parametrize("build", ["spark", "zoo-release", "zoo-nightly"])
+@pytest.mark.parametrize("build", catalog.image_recipes())
 def test_every_image_runs_as_an_ordinary_user_and_pins_what_it_installs(build: str) -> None:
     text = dockerfile(build)
     assert text.index("\nUSER work") > text.index("COPY workload")
