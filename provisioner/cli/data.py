@@ -13,18 +13,15 @@ from typing import Annotated, Any
 
 import typer
 
-from provisioner.cli.app import app, command
 from provisioner.cli.console import line
 from provisioner.errors import ProvisionerError, UsageError
 
-data = typer.Typer(help="Training data in a folder of this machine.", no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(data, name="data")
+HELP = "Training data in a folder of this machine."
 
 Folder = Annotated[Path, typer.Argument(metavar="PATH", help="ImageNet TFRecords, or {train,validation}/CLASS/*.jpg.")]
 Json = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
 
 
-@command(data)
 def check(
     path: Folder,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Look at so many pictures of a split.")] = None,
@@ -41,7 +38,6 @@ def check(
         raise ProvisionerError(f"{damaged} pictures in {path} cannot be decoded", "replace them, or leave them out")
 
 
-@command(data)
 def measure(
     path: Folder,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="Images in a batch.")] = 32,

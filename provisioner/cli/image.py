@@ -7,24 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from provisioner.cli.app import app, command
 from provisioner.cli.console import line
 from provisioner.errors import UsageError
 
 if TYPE_CHECKING:
     from provisioner.ports import Engine
 
-image = typer.Typer(
-    help="The bundled container images, on this machine's Docker engine (DOCKER_HOST is heeded).",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
-app.add_typer(image, name="image")
+HELP = "The bundled container images, on this machine's Docker engine (DOCKER_HOST is heeded)."
 
 PASSWORD = "PROVISIONER_REGISTRY_PASSWORD"  # noqa: S105 - a variable's name
 
 
-@command(image)
 def build(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A bundled image, as in an inventory's `image.build`.")],
     build_arg: Annotated[
@@ -59,7 +52,6 @@ def _pair(word: str) -> tuple[str, str]:
     return name, value
 
 
-@command(image)
 def push(
     tag: Annotated[str, typer.Argument(metavar="TAG", help="REGISTRY/NAMESPACE/NAME:TAG, as it was built.")],
     username: Annotated[str | None, typer.Option("--username", help="The login at the registry.")] = None,

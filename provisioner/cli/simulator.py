@@ -8,14 +8,11 @@ from typing import Annotated
 
 import typer
 
-from provisioner.cli.app import app, command
 from provisioner.cli.console import line
 
-simulator = typer.Typer(help="The bundled simulator of the cloud.", no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(simulator, name="simulator")
+HELP = "The bundled simulator of the cloud."
 
 
-@command(simulator)
 def serve(
     port: Annotated[int, typer.Option("--port", help="Loopback port; 0 takes a free one.")] = 0,
     machines: Annotated[str, typer.Option("--machines", help="process, booted (needs root), or none.")] = "process",
@@ -40,7 +37,6 @@ def serve(
     server.serve(port=port, machines=machines, pace=pace, faults=injected, state_file=state, on_ready=ready)
 
 
-@command(simulator)
 def status() -> None:
     """Say whether the simulators of `provider: simulator` run, and where."""
     from provisioner.simulator import background
@@ -52,7 +48,6 @@ def status() -> None:
         line("no simulator is running")
 
 
-@command(simulator)
 def stop() -> None:
     """Stop them; their machines end with them."""
     from provisioner.simulator import background
@@ -61,7 +56,6 @@ def stop() -> None:
     line("stopped" if any(stopped) else "no simulator was running")
 
 
-@command(simulator)
 def clean() -> None:
     """Stop them, end what killed ones left (processes, booted machines), and delete their folders."""
     from provisioner.errors import ProvisionerError

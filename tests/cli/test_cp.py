@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from provisioner.cli.copying import moving
+from provisioner.cli.cp import moving
 
 
 @pytest.mark.parametrize(

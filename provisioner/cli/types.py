@@ -1,4 +1,4 @@
-"""types and doctor: what can be rented, and whether this machine is ready."""
+"""`types`: what can be rented."""
 
 from __future__ import annotations
 
@@ -6,16 +6,14 @@ from typing import Annotated
 
 import typer
 
-from provisioner.cli.app import app, command
-from provisioner.errors import ProvisionerError
+from provisioner.cli.options import Json
 
 
-@command(app)
 def types(
     region: Annotated[
         str | None, typer.Option("--region", help="Ask this region for stock and price; without it, the catalog alone.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of text.")] = False,
+    as_json: Json = False,
 ) -> None:
     """List instance types that can do bfloat16."""
     from provisioner import catalog
@@ -55,23 +53,3 @@ def types(
         console.result(found)
     else:
         console.table(headers, rows)
-
-
-@command(app)
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="JSON instead of text.")] = False) -> None:
-    """Check this machine: credentials, keys, Java, Docker, bfloat16; each with its remedy."""
-    from provisioner.cli.console import Console
-    from provisioner.operations.doctor import all_checks
-
-    console = Console(as_json=as_json)
-    results = all_checks()
-    if as_json:
-        console.result([{"check": c.name, "ok": c.ok, "found": c.found, "remedy": c.remedy} for c in results])
-    else:
-        for check in results:
-            console.say(f"  {'ok  ' if check.ok else 'none'} {check.name:24} {check.found}")
-            if not check.ok:
-                console.say(f"       {'':24} {check.remedy}")
-    missing = [check.name for check in results if not check.ok and check.needed]
-    if missing:
-        raise ProvisionerError(f"not ready: {', '.join(missing)}", "the lines above say what to do")

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import typer
 
-from provisioner.cli import hosts
+from provisioner.cli.ssh import ssh
 from provisioner.deployment import Deployment
 from provisioner.errors import UsageError
+from provisioner.operations import hosts
 from tests.support.deployments import Bench, static_spec
 from tests.support.hosts import FakeHost
 
@@ -32,7 +33,7 @@ def look_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **sections: Any) ->
     def looking(_: str) -> Iterator[Deployment]:
         yield made.deployment
 
-    monkeypatch.setattr(hosts, "_looking", looking)
+    monkeypatch.setattr(hosts, "looking_at", looking)
     return opened
 
 
@@ -41,7 +42,7 @@ def test_a_shell_in_the_container_is_opened_with_the_engines_rights(
 ) -> None:
     opened = look_at(monkeypatch, tmp_path, runtime="docker", image={"build": "spark", "container": "my-spark"})
     with pytest.raises(typer.Exit) as ended:
-        hosts.ssh("demo", None, True)
+        ssh("demo", None, True)
     assert ended.value.exit_code == 3
     (command,) = opened
     assert command is not None
@@ -53,5 +54,5 @@ def test_where_there_is_no_container_none_is_entered(monkeypatch: pytest.MonkeyP
     """Neither is the host itself, which was not asked for."""
     opened = look_at(monkeypatch, tmp_path)
     with pytest.raises(UsageError, match="has no container"):
-        hosts.ssh("demo", None, True)
+        ssh("demo", None, True)
     assert opened == []

@@ -1,0 +1,25 @@
+"""`doctor`: whether this machine is ready."""
+
+from __future__ import annotations
+
+from provisioner.cli.options import Json
+from provisioner.errors import ProvisionerError
+
+
+def doctor(as_json: Json = False) -> None:
+    """Check this machine: credentials, keys, Java, Docker, bfloat16; each with its remedy."""
+    from provisioner.cli.console import Console
+    from provisioner.operations.doctor import all_checks
+
+    console = Console(as_json=as_json)
+    results = all_checks()
+    if as_json:
+        console.result([{"check": c.name, "ok": c.ok, "found": c.found, "remedy": c.remedy} for c in results])
+    else:
+        for check in results:
+            console.say(f"  {'ok  ' if check.ok else 'none'} {check.name:24} {check.found}")
+            if not check.ok:
+                console.say(f"       {'':24} {check.remedy}")
+    missing = [check.name for check in results if not check.ok and check.needed]
+    if missing:
+        raise ProvisionerError(f"not ready: {', '.join(missing)}", "the lines above say what to do")

@@ -1,0 +1,64 @@
+"""Files and folders to and from a host, over its connection."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from provisioner.errors import UsageError
+from provisioner.ports import Connection, OnBytes
+
+
+class Progress(Protocol):
+    """Hears how far a copy is: of file `number` of `of`."""
+
+    def begin(self, number: int, of: int, name: str) -> OnBytes | None:
+        """A file begins; what hears of its bytes, where somebody wants to."""
+
+    def end(self, number: int, of: int, name: str, size: int) -> None:
+        """A file is done."""
+
+
+def upload(connection: Connection, source: Path, target: str, progress: Progress) -> int:
+    """Copy a file or a folder to a host, as `cp -r` would, telling of each file; how many files."""
+    if not source.exists():
+        raise UsageError(f"there is no {source}")
+    into = connection.run(f"[ -d {_quoted(target or '.')} ]", check=False).status == 0
+    base = PurePosixPath(target or ".") / source.resolve().name if into else PurePosixPath(target)
+    if source.is_file():
+        connection.put_file(source, str(base), on_bytes=progress.begin(1, 1, source.name))
+        progress.end(1, 1, source.name, source.stat().st_size)
+        return 1
+    files = [path for path in sorted(source.rglob("*")) if path.is_file()]
+    for number, path in enumerate(files, 1):
+        relative = path.relative_to(source).as_posix()
+        connection.put_file(path, str(base / relative), on_bytes=progress.begin(number, len(files), relative))
+        progress.end(number, len(files), relative, path.stat().st_size)
+    return len(files)
+
+
+def download(connection: Connection, source: str, target: Path, progress: Progress) -> int:
+    """Copy a file or a folder from a host, as `cp -r` would, telling of each file; how many files."""
+    listing = connection.run(
+        f"if [ -d {_quoted(source)} ]; then cd {_quoted(source)} && find . -type f; else echo //; fi"
+    ).output.splitlines()
+    base = target / PurePosixPath(source).name if target.is_dir() else target
+    if listing == ["//"]:
+        connection.get_file(source, base, on_bytes=progress.begin(1, 1, base.name))
+        progress.end(1, 1, base.name, base.stat().st_size)
+        return 1
+    for number, line in enumerate(sorted(listing), 1):
+        relative = PurePosixPath(line)
+        if relative.is_absolute() or ".." in relative.parts:
+            raise UsageError(f"{source} lists {line}, which would leave {base}")
+        path = base / relative
+        path.parent.mkdir(parents=True, exist_ok=True)
+        on_bytes = progress.begin(number, len(listing), str(relative))
+        connection.get_file(f"{source}/{relative}", path, on_bytes=on_bytes)
+        progress.end(number, len(listing), str(relative), path.stat().st_size)
+    return len(listing)
+
+
+def _quoted(path: str) -> str:
+    return '"$HOME"/' + shlex.quote(path[2:]) if path.startswith("~/") else shlex.quote(path)
