@@ -117,12 +117,24 @@ class Cloud(Protocol):
         """ModifyInstanceAttribute."""
         ...
 
+    def set_name(self, instance_id: str, name: str) -> None:
+        """ModifyInstanceAttribute; the host name stays as it is."""
+        ...
+
     def set_auto_release(self, instance_ids: Sequence[str], at: datetime | None) -> None:
         """ModifyInstanceAutoReleaseTime; without a time they are no longer released by themselves."""
         ...
 
     def set_bandwidth(self, instance_ids: Sequence[str], mbps: int) -> None:
         """ModifyInstanceNetworkSpec: the outgoing bandwidth of their public addresses. They must be running."""
+        ...
+
+    def tag(self, kind: Kind, ids: Sequence[str], tags: Mapping[str, str]) -> None:
+        """TagResources: a tag that is there already gets the value given here."""
+        ...
+
+    def untag(self, kind: Kind, ids: Sequence[str], keys: Sequence[str]) -> None:
+        """UntagResources; a tag that is not there is no error."""
         ...
 
     def run_command(self, instance_ids: Sequence[str], script: str, *, timeout_s: int = 60) -> dict[str, CommandResult]:

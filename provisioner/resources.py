@@ -10,6 +10,9 @@ from typing import Literal
 from provisioner.inventory.spec import SpotSpec, SystemDiskSpec
 
 Kind = Literal["vpc", "vswitch", "security-group", "key-pair", "instance", "disk", "eip"]
+KINDS: tuple[Kind, ...] = ("instance", "disk", "eip", "key-pair", "security-group", "vswitch", "vpc")
+"""Everything we create, in the order in which it can be deleted."""
+
 TAG_NAME = "provisioner:name"
 TAG_RUN = "provisioner:run"
 

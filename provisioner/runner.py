@@ -29,13 +29,10 @@ from provisioner.errors import (
     ProvisionerError,
     StateError,
 )
-from provisioner.resources import Kind, Resource
+from provisioner.resources import KINDS, Kind, Resource
 from provisioner.step import Finding, Phase, Plan, Presence, Step
 
 Done = TypeVar("Done")
-
-KINDS: tuple[Kind, ...] = ("instance", "disk", "eip", "key-pair", "security-group", "vswitch", "vpc")
-"""Everything we create, in the order in which it can be deleted."""
 
 MOST_HOSTS_AT_ONCE = 100
 ENDING_S = 5.0

@@ -34,6 +34,7 @@ class Resource:
     - table: what it is kept under in the account's file.
     - not_found: the error code for an id that names none.
     - quotas: limits of the account that come with it, by name.
+    - of_vpc: whether VPC's tag actions see to it, and not ECS's.
     - listed: False for a record of something that happened, which is no resource to list or tag.
 
     Every field is a JSON value, so that an account can be kept in a file. Times are seconds since 1970, of the
@@ -44,6 +45,7 @@ class Resource:
     kind: ClassVar[str]
     table: ClassVar[str]
     not_found: ClassVar[str]
+    of_vpc: ClassVar[bool]
     listed: ClassVar[bool]
 
     id: str
@@ -55,10 +57,17 @@ class Resource:
     released_at: float | None = field(default=None, kw_only=True)
 
     def __init_subclass__(
-        cls, *, kind: str, table: str, not_found: str, quotas: Mapping[str, int] | None = None, listed: bool = True
+        cls,
+        *,
+        kind: str,
+        table: str,
+        not_found: str,
+        quotas: Mapping[str, int] | None = None,
+        of_vpc: bool = False,
+        listed: bool = True,
     ) -> None:
         super().__init_subclass__()
-        cls.kind, cls.table, cls.not_found, cls.listed = kind, table, not_found, listed
+        cls.kind, cls.table, cls.not_found, cls.of_vpc, cls.listed = kind, table, not_found, of_vpc, listed
         KINDS.append(cls)
         QUOTAS.update(quotas or {})
 

@@ -85,6 +85,7 @@ CODES: dict[str, tuple[int, str]] = {
     "MissingParameter.ResourceType": (404, "The ResourceType is missing."),
     "MissingParameter.Tags": (404, "The parameter Tags or ResourceIds is mandatory for this action."),
     "NumberExceed.ResourceIds": (400, "The ResourceIds parameter's number is exceeded."),
+    "NumberExceed.Tags": (400, "The Tags parameter's number is exceeded."),
     # types, images, stock, price
     "InvalidInstanceType.ValueNotSupported": (400, "The specified InstanceType does not exist or is beyond the range."),
     "InvalidInstanceType.ZoneNotSupported": (403, "The specified zone does not support this instance type."),

@@ -7,11 +7,12 @@ made, which the state keeps. So `auto_release_hours` does not change by time goi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Literal
 
 from provisioner.deployment.state import InstanceChoice
+from provisioner.hosts.address import HostAddress
 from provisioner.inventory.spec import Spec
 from provisioner.resources import Instance
 from provisioner.steps.request import NON_ROOT
@@ -39,6 +40,12 @@ def asked_for(spec: Spec) -> dict[str, Any]:
         "ssh.user": NON_ROOT if spec.ssh.user == NON_ROOT else "root",
         "runtime": spec.runtime,
     }
+
+
+def named_as_made(instances: Sequence[Instance], hosts: Sequence[HostAddress]) -> list[Instance]:
+    """The instances, those that somebody renamed under the names of the hosts that they are known to be."""
+    names = {host.instance_id: host.name for host in hosts}
+    return [replace(instance, name=names.get(instance.id, instance.name)) for instance in instances]
 
 
 def lasting_differences(
@@ -98,46 +105,70 @@ def _told(value: Any) -> str:
     return "nothing" if value is None else str(value)
 
 
-def left_as_it_is(spec: Spec, choice: InstanceChoice | None) -> str:
-    """What differs from the inventory and stays so without harm, in words; "" for nothing."""
-    if choice is None or choice.asked.get(TAGS, spec.cloud.tags) == spec.cloud.tags:
-        return ""
-    return "changed cloud.tags go only to what is made from now on"
-
-
 @dataclass(frozen=True)
 class Change:
-    """Something that the service can change in place, on these instances."""
+    """Something that the service can change in place, on these instances: to `value`, an instance's name or so.
 
-    what: Literal["deletion_protection", "internet_bandwidth_mbps", "auto_release_hours"]
+    Of tags the instances are those that show that it is needed; the deployment's other resources get them as well.
+    """
+
+    what: Literal["deletion_protection", "internet_bandwidth_mbps", "auto_release_hours", "name", "tags"]
     words: str
     ids: tuple[str, ...]
+    value: Any
 
 
-def changes(spec: Spec, instances: Sequence[Instance], choice: InstanceChoice | None) -> list[Change]:
-    """What is to be changed in place for the instances to be as the inventory says."""
+def changes(
+    spec: Spec, instances: Sequence[Instance], hosts: Sequence[HostAddress], choice: InstanceChoice | None
+) -> list[Change]:
+    """What is to be changed in place for the instances to be as the inventory says.
+
+    `hosts` is where instances were known to be, whose names they should have.
+    """
     cloud = spec.cloud
-    hours = cloud.auto_release_hours
+    protected, mbps, hours = cloud.deletion_protection, cloud.internet_bandwidth_mbps, cloud.auto_release_hours
     was = choice.asked.get(HOURS, hours) if choice else hours
+    no_longer = dropped_tags(spec, choice)
 
     def differing(is_other: Callable[[Instance], bool]) -> tuple[str, ...]:
         return tuple(instance.id for instance in instances if is_other(instance))
 
-    found = [
+    def has_other_tags(instance: Instance) -> bool:
+        return not cloud.tags.items() <= instance.tags.items() or any(key in instance.tags for key in no_longer)
+
+    possible = [
         Change(
             "deletion_protection",
-            f"deletion protection {'on' if cloud.deletion_protection else 'off'}",
-            differing(lambda instance: instance.deletion_protection != cloud.deletion_protection),
+            f"deletion protection {'on' if protected else 'off'}",
+            differing(lambda instance: instance.deletion_protection != protected),
+            protected,
         ),
         Change(
             "internet_bandwidth_mbps",
-            f"bandwidth {cloud.internet_bandwidth_mbps} Mbit/s",
-            differing(lambda instance: instance.bandwidth_mbps not in (None, cloud.internet_bandwidth_mbps)),
+            f"bandwidth {mbps} Mbit/s",
+            differing(lambda instance: instance.bandwidth_mbps not in (None, mbps)),
+            mbps,
         ),
         Change(
             "auto_release_hours",
             f"released by itself {hours:g} h from now" if hours else "not released by itself",
             differing(lambda instance: was != hours or (instance.auto_release_at is None) != (not hours)),
+            hours,
         ),
+        *(
+            Change("name", f"{old.name} named {new.name}", (old.id,), new.name)
+            for old, new in zip(instances, named_as_made(instances, hosts), strict=True)
+            if old.name != new.name
+        ),
+        Change("tags", f"tags {_tags_in_words(cloud.tags, no_longer)}", differing(has_other_tags), dict(cloud.tags)),
     ]
-    return [change for change in found if change.ids]
+    return [change for change in possible if change.ids]
+
+
+def dropped_tags(spec: Spec, choice: InstanceChoice | None) -> list[str]:
+    """The keys of the tags that the inventory gave once and gives no longer; never the program's own."""
+    return sorted(set(choice.asked.get(TAGS, ())) - spec.cloud.tags.keys()) if choice else []
+
+
+def _tags_in_words(tags: Mapping[str, str], no_longer: Sequence[str]) -> str:
+    return ", ".join([*(f"{key}={value}" for key, value in tags.items()), *(f"no {key}" for key in no_longer)])

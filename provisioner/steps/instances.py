@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from provisioner.deployment import Deployment
 from provisioner.deployment.state import InstanceChoice
 from provisioner.errors import CloudRefusedError, DeadlineError, NoCapacityError
 from provisioner.hosts.address import HostAddress
 from provisioner.hosts.expected import doubts
-from provisioner.resources import TAG_NAME, Instance, InstanceRequest, Price
+from provisioner.resources import KINDS, TAG_NAME, Instance, InstanceRequest, Price
 from provisioner.step import Description, Finding, Observed, PlannedResource, Presence
-from provisioner.steps.comparison import HOURS, asked_for, changes, lasting_differences, left_as_it_is
+from provisioner.steps.comparison import (
+    HOURS,
+    TAGS,
+    Change,
+    asked_for,
+    changes,
+    dropped_tags,
+    lasting_differences,
+    named_as_made,
+)
 from provisioner.steps.network import (
     KeyPairStep,
     SecurityGroupStep,
@@ -79,8 +89,9 @@ class InstancesStep:
         observed = self._observed(instances)
         if not instances:
             return Finding(Presence.ABSENT, observed=observed)
-        spec, choice = self.deployment.spec, self.deployment.store.state.pending_instances
-        differences = lasting_differences(spec, self.deployment.host_names, instances, choice)
+        spec, state = self.deployment.spec, self.deployment.store.state
+        choice, named = state.pending_instances, named_as_made(instances, state.hosts)
+        differences = lasting_differences(spec, self.deployment.host_names, named, choice)
         stopped = [instance.name for instance in instances if instance.state in GONE and self._was_running()]
         if stopped:
             differences.append(f"stopped: {', '.join(stopped)}")
@@ -88,13 +99,11 @@ class InstancesStep:
             return Finding(Presence.DRIFTED, "; ".join(differences), observed)
         if any(instance.state != "Running" or not instance.public_ip for instance in instances):
             return Finding(Presence.ABSENT, "starting", observed)
-        coming = changes(spec, instances, choice)
+        coming = changes(spec, instances, state.hosts, choice)
         if coming:
             detail = f"to be changed: {', '.join(change.words for change in coming)}"
             return Finding(Presence.ABSENT, detail, observed)
-        ids = ", ".join(instance.id for instance in instances[:3])
-        left = left_as_it_is(spec, choice)
-        return Finding(Presence.PRESENT, f"{ids}; {left}" if left else ids, observed)
+        return Finding(Presence.PRESENT, ", ".join(instance.id for instance in instances[:3]), observed)
 
     def _found(self) -> list[Instance]:
         deployment = self.deployment
@@ -112,26 +121,53 @@ class InstancesStep:
 
     def _change(self, instances: list[Instance]) -> None:
         """Whatever of them the inventory says otherwise by now and the service can change in place."""
-        deployment = self.deployment
-        cloud, wanted = deployment.cloud, deployment.spec.cloud
-        for change in changes(deployment.spec, instances, deployment.store.state.pending_instances):
+        deployment, state = self.deployment, self.deployment.store.state
+        for change in changes(deployment.spec, instances, state.hosts, state.pending_instances):
             deployment.progress(f"changing {', '.join(change.ids)}: {change.words}")
-            if change.what == "deletion_protection":
-                cloud.set_deletion_protection(change.ids, wanted.deletion_protection)
-            elif change.what == "internet_bandwidth_mbps":
-                cloud.set_bandwidth(change.ids, wanted.internet_bandwidth_mbps)
-            else:
-                cloud.set_auto_release(
-                    change.ids, release_time(deployment.ports.clock.now(), wanted.auto_release_hours)
-                )
-                # Only now: a run that is cut off before sets it again.
-                self._note_asked(wanted.auto_release_hours)
+            self._carry_out(change)
 
-    def _note_asked(self, hours: float | None) -> None:
-        """Keep what the instances were asked for, and after how many hours they are released."""
+    def _carry_out(self, change: Change) -> None:
+        deployment = self.deployment
+        cloud = deployment.cloud
+        if change.what == "deletion_protection":
+            cloud.set_deletion_protection(change.ids, change.value)
+        elif change.what == "internet_bandwidth_mbps":
+            cloud.set_bandwidth(change.ids, change.value)
+        elif change.what == "name":
+            cloud.set_name(change.ids[0], change.value)
+        elif change.what == "tags":
+            self._retag(change.value)
+        else:
+            cloud.set_auto_release(change.ids, release_time(deployment.ports.clock.now(), change.value))
+            self._note_changed(HOURS, change.value)  # only now: a run that is cut off before sets it again
+
+    def _retag(self, tags: Mapping[str, str]) -> None:
+        """Give all that was made the inventory's tags, and take away those that it gave once.
+
+        The instances come last: theirs are what `check` looks at, so that a run that is cut off begins again.
+        """
+        deployment = self.deployment
+        dropped = dropped_tags(deployment.spec, deployment.store.state.pending_instances)
+        # Whatever of them may have been given by then, a later run knows them to be ours.
+        self._note_changed(TAGS, {**dict.fromkeys(dropped, ""), **tags})
+        for kind in reversed(KINDS):
+            ids = [resource.id for resource in deployment.cloud.find(kind, deployment.own_tags)]
+            if ids and tags:
+                deployment.cloud.tag(kind, ids, tags)
+            if ids and dropped:
+                deployment.cloud.untag(kind, ids, dropped)
+        self._note_changed(TAGS, dict(tags))
+
+    def _note_changed(self, field: str, value: Any) -> None:
+        """Keep that the instances were asked for this by now, and else for what they were."""
+        choice = self.deployment.store.state.pending_instances
+        self._note_asked({**(choice.asked if choice else {}), field: value})
+
+    def _note_asked(self, asked: Mapping[str, Any]) -> None:
+        """Keep what the instances were asked for; where an older version did not, it is what the inventory says."""
         store = self.deployment.store
         choice = store.state.pending_instances
-        asked = {**asked_for(self.deployment.spec), HOURS: hours}
+        asked = {**asked_for(self.deployment.spec), **asked}
         if choice is not None and choice.asked != asked:
             with store.changing() as state:
                 state.pending_instances = choice.model_copy(update={"asked": asked})
@@ -174,7 +210,7 @@ class InstancesStep:
         def call(token: str) -> list[str]:
             ids = deployment.cloud.run_instances(request, tags, token)
             # The inventory may have changed since the run that was cut off; the release time is still that run's.
-            self._note_asked(choice.asked.get(HOURS, deployment.spec.cloud.auto_release_hours))
+            self._note_asked({HOURS: choice.asked.get(HOURS, deployment.spec.cloud.auto_release_hours)})
             return ids
 
         return deployment.journal.create("instance", "", call)

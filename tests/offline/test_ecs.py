@@ -22,7 +22,7 @@ from provisioner.errors import (
     TypeRefusedError,
 )
 from provisioner.inventory.spec import SpotSpec, SystemDiskSpec
-from provisioner.resources import IngressRule, InstanceRequest
+from provisioner.resources import IngressRule, InstanceRequest, Kind
 from provisioner.secret import Secret
 from provisioner.simulator.server import Simulator
 from tests.support.clock import FakeClock
@@ -329,6 +329,23 @@ def test_rules_come_back_as_they_went_in(desk: Desk) -> None:
     desk.cloud.revoke(group, [SSH])
     desk.cloud.revoke(group, [SSH])
     assert desk.cloud.ingress_rules(group) == [other]
+
+
+def test_names_and_tags_are_changed_in_place(desk: Desk) -> None:
+    """Of every kind, each through the service that it belongs to."""
+    network = desk.network()
+    ids = desk.cloud.run_instances(desk.request(network), TAGS, "t")
+    desk.simulator.advance(60)
+    desk.cloud.set_name(ids[0], "another")
+    kinds: tuple[Kind, ...] = ("vpc", "vswitch", "security-group", "key-pair", "instance", "disk")
+    for kind in kinds:
+        (resource,) = desk.cloud.find(kind, OWN)
+        desk.cloud.tag(kind, [resource.id], {"team": "z", "new": ""})
+        desk.cloud.untag(kind, [resource.id], ["provisioner:run", "never"])
+        (resource,) = desk.cloud.find(kind, OWN)
+        assert resource.tags == {**OWN, "team": "z", "new": ""}, kind
+    (instance,) = desk.cloud.instances(OWN)
+    assert instance.name == "another"
 
 
 def test_spot_and_release_time_are_passed_on(desk: Desk) -> None:

@@ -6,12 +6,15 @@ through in tests/steps/test_killed.py, in one process with a cloud in memory.)
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
+from provisioner.cli import places
 from tests.support.site import ONE_OF_EACH, Site
 
 CREATING = {
@@ -98,6 +101,21 @@ def test_a_changed_inventory_is_not_told_to_be_there_already(site: Site) -> None
     assert site.kinds()["instance"] == 2
     assert site.run("down", "demo", "--yes").code == 0
     assert site.kinds() == {}
+
+
+def test_changed_tags_and_names_are_changed_in_place(site: Site) -> None:
+    """On all that was made; a name that somebody gave an instance since is taken back."""
+    site.up(site.inventory(cloud=", tags: {team: a, old: o}"))
+    (instance,) = [each for each in site.simulator.resources if each["kind"] == "instance"]
+    with patch.dict(os.environ, PROVISIONER_ENDPOINT=site.simulator.endpoint):
+        places.of_region("cn-hangzhou", lambda text: None).set_name(instance["id"], "mine")
+    inventory = site.inventory(cloud=", tags: {team: b}")
+    assert site.up(inventory)["changed"] == 1
+    for resource in site.simulator.resources:
+        own = {"provisioner:name", "provisioner:run"}
+        assert {key: value for key, value in resource["tags"].items() if key not in own} == {"team": "b"}, resource
+    assert [each["name"] for each in site.simulator.resources if each["kind"] == "instance"] == ["demo-001"]
+    assert site.up(inventory)["changed"] == 0
 
 
 def test_every_creating_call_carries_tags_and_those_with_a_token_carry_that(site: Site) -> None:

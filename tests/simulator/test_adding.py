@@ -47,8 +47,8 @@ def test_it_is_created_listed_tagged_and_removed(client: Client) -> None:
     assert [row["NatGatewayId"] for row in rows] == [made]
     shown = {"kind": "nat-gateway", "id": made, "name": "", "tags": {"a": "b"}}
     assert shown in client.simulator.resources
-    client.call("TagResources", ResourceType="natgateway", ResourceId_1=made, Tag_1_Key="c", Tag_1_Value="d")
-    listed = client.call("ListTagResources", ResourceType="natgateway", ResourceId_1=made)
+    client.call("TagResources", VPC, ResourceType="natgateway", ResourceId_1=made, Tag_1_Key="c", Tag_1_Value="d")
+    listed = client.call("ListTagResources", VPC, ResourceType="natgateway", ResourceId_1=made)
     assert {row["TagKey"] for row in listed["TagResources"]["TagResource"]} == {"a", "c"}
     with pytest.raises(Refused, match=r"DependencyViolation\.NatGateway"):
         client.call("DeleteVpc", VpcId=vpc)

@@ -246,10 +246,14 @@ def test_tags(client: Client, kind: str, name: str, version: str) -> None:
         (names[name], "a", "1"),
         (names[name], "b", "2"),
     }
-    client.call("UntagResources", version, **about, TagKey_1="a")
+    untag = "UnTagResources" if kind.isupper() else "UntagResources"  # VPC spells it so
+    client.call(untag, version, **about, TagKey_1="a")
     assert [resource["tags"] for resource in client.simulator.resources if resource["tags"]] == [{"b": "2"}]
-    client.call("UntagResources", version, **about, All=True)
+    client.call(untag, version, **about, All=True)
     assert not any(resource["tags"] for resource in client.simulator.resources)
+    other = "2014-05-26" if kind.isupper() else "2016-04-28"
+    with pytest.raises(Refused, match=r"InvalidResourceType\.NotFound"):
+        client.call("TagResources", other, **about, **tags)
 
 
 def test_catalogue(client: Client) -> None:

@@ -314,9 +314,8 @@ def test_absent_until_all_run(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ({"instance_type": "ecs.g7.large"}, r"instance-\d+ is a ecs\.g7\.large, the inventory asks for ecs\.hfc7"),
         ({"state": "Stopped"}, "stopped: demo-001"),
-        ({"name": "renamed"}, "1 of the instances are missing: demo-001"),
     ],
-    ids=["another type", "stopped", "missing"],
+    ids=["another type", "stopped"],
 )
 def test_drift_is_told_and_nothing_changed(change: dict[str, str], message: str) -> None:
     made = bench(count=2)
@@ -328,6 +327,14 @@ def test_drift_is_told_and_nothing_changed(change: dict[str, str], message: str)
         up(made.again())
     assert "provisioner down demo" in caught.value.remedy
     assert len(made.cloud.called("run_instances")) == calls
+
+
+def test_an_instance_that_is_gone_is_told_by_its_name() -> None:
+    made = bench(count=2)
+    up(made)
+    made.cloud.delete("instance", [next(iter(made.cloud.machines))])
+    with pytest.raises(DriftError, match="1 of the instances are missing: demo-001"):
+        up(made)
 
 
 def changed(made: Bench, change: Mapping[str, Any]) -> Bench:
@@ -411,13 +418,41 @@ def test_the_hours_until_the_release_are_what_was_asked_for_and_not_what_is_left
     assert [machine.auto_release_at for machine in made.cloud.machines.values()] == before
 
 
-def test_changed_tags_are_no_reason_to_begin_anew_and_are_not_passed_over() -> None:
-    made = bench(count=2, tags={"team": "vision"})
+def tags_of_all(made: Bench) -> list[dict[str, str]]:
+    """The tags of each resource, and of each instance as DescribeInstances shows it, without the program's own."""
+    shown = [*made.cloud.resources.values(), *made.cloud.machines.values()]
+    own = made.deployment.own_tags
+    assert all(own.items() <= each.tags.items() for each in shown)
+    return [{key: value for key, value in each.tags.items() if key not in own} for each in shown]
+
+
+def test_changed_tags_go_to_all_that_was_made() -> None:
+    """Those that the inventory no longer gives are taken away, somebody else's stay."""
+    made = bench(count=2, tags={"team": "vision", "stage": "test"})
     up(made)
-    assert "tags" not in step(made).check().detail
-    again = changed(made, {"cloud": {"tags": {"team": "speech"}}})
-    assert again.cloud_runner().up().changed == 0
-    assert step(again).check().detail.endswith("; changed cloud.tags go only to what is made from now on")
+    vpc = next(iter(made.cloud.find("vpc", {}))).id
+    made.cloud.tag("vpc", [vpc], {"audit": "2026"})
+    for tags in ({"team": "speech", "cost": "7"}, {"cost": "7"}, {}):
+        again = changed(made, {"cloud": {"tags": tags}})
+        assert step(again).check().detail.startswith("to be changed: tags ")
+        assert again.cloud_runner().up().changed == 1
+        there = tags_of_all(made)
+        assert len(there) == 8
+        assert [each for each in there if each != tags] == [{**tags, "audit": "2026"}]
+        assert changed(made, {"cloud": {"tags": tags}}).cloud_runner().up().changed == 0
+
+
+def test_an_instance_that_somebody_renamed_is_named_as_before() -> None:
+    made = bench(count=2)
+    up(made)
+    first, second = made.cloud.machines
+    made.cloud.change(first, name="demo-002")
+    made.cloud.change(second, name="mine")
+    again = made.again()
+    assert step(again).check().detail == "to be changed: demo-002 named demo-001, mine named demo-002"
+    assert again.cloud_runner().up().changed == 1
+    assert [machine.name for machine in made.cloud.machines.values()] == ["demo-001", "demo-002"]
+    assert [host.instance_id for host in made.store.state.hosts] == [first, second]
 
 
 def test_a_release_that_somebody_called_off_is_set_again() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -31,13 +32,14 @@ def without_a_disk(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(os, name, lambda descriptor: None)
 
 
-def bench(hidden: int = 0, *, first_zone_sold_out: bool = False) -> Bench:
+def bench(hidden: int = 0, *, first_zone_sold_out: bool = False, **cloud_fields: Any) -> Bench:
     """A deployment of its own, in a cloud of its own."""
     cloud = FakeCloud()
     cloud.hidden = hidden
     cloud.sold_out = {("*", "cn-hangzhou-j")} if first_zone_sold_out else set()
     types = ["ecs.hfc7.xlarge", "ecs.hfg7.xlarge"]
-    return Bench(spec(name=f"demo-{next(numbers)}", cloud={"instance_types": types, "count": 2}), cloud=cloud)
+    fields = {"instance_types": types, "count": 2, **cloud_fields}
+    return Bench(spec(name=f"demo-{next(numbers)}", cloud=fields), cloud=cloud)
 
 
 def instants(made: Bench, action: Callable[[Bench], None]) -> range:
@@ -103,27 +105,41 @@ def test_up_again_after_the_first_zone_was_sold_out() -> None:
 
 def test_a_changed_inventory_is_carried_through() -> None:
     """What the service changes in place, instance by instance."""
-    changes = {"auto_release_hours": 24, "deletion_protection": True, "internet_bandwidth_mbps": 5}
+    changes = {
+        "auto_release_hours": 24,
+        "deletion_protection": True,
+        "internet_bandwidth_mbps": 5,
+        "tags": {"team": "b", "new": "c"},
+    }
+
+    def made_before() -> Bench:
+        made = bench(tags={"team": "a", "old": "o"})
+        up(made)
+        made.cloud.change(next(iter(made.cloud.machines)), name="renamed")
+        return made
 
     def with_changes(made: Bench) -> Bench:
         return made.again(cloud={**made.spec.cloud.model_dump(exclude_unset=True), **changes})
 
-    first = bench()
-    up(first)
-    moments = instants(with_changes(first), up)
-    assert len(moments) >= 8
+    moments = instants(with_changes(made_before()), up)
+    assert len(moments) >= 30
     for at in moments:
-        made = bench()
-        up(made)
+        made = made_before()
         killed(with_changes(made), up, at)
         again = with_changes(made)
         up(again)
         assert again.cloud_runner().up().changed == 0, f"killed at {at}"
         assert len(made.cloud.called("run_instances")) == 1, f"killed at {at}"
-        for instance in made.cloud.machines.values():
-            assert (instance.deletion_protection, instance.bandwidth_mbps) == (True, 5), f"killed at {at}"
+        tags = {**made.deployment.own_tags, "team": "b", "new": "c"}
+        assert [each.id for each in made.cloud.resources.values() if each.tags != tags] == [], f"killed at {at}"
+        for instance, name in zip(made.cloud.machines.values(), made.deployment.host_names, strict=True):
+            assert (instance.name, instance.deletion_protection, instance.bandwidth_mbps) == (name, True, 5)
             assert instance.auto_release_at is not None
             assert instance.auto_release_at.day == 2, f"killed at {at}"
+        untagged = made.again(cloud={**with_changes(made).spec.cloud.model_dump(exclude_unset=True), "tags": {}})
+        up(untagged)
+        tags = made.deployment.own_tags
+        assert [each.id for each in made.cloud.resources.values() if each.tags != tags] == [], f"killed at {at}"
 
 
 def test_down_again_leaves_nothing() -> None:

@@ -53,7 +53,8 @@ class Call:
 
 def _call(method: Any) -> Any:
     """A method of the port: it is logged, it can be told to fail, and the process can die before or after it."""
-    changes = method.__name__.startswith(("create_", "import_", "run_", "set_", "authorize", "revoke", "delete"))
+    verbs = ("create_", "import_", "run_", "set_", "tag", "untag", "authorize", "revoke", "delete")
+    changes = method.__name__.startswith(verbs)
 
     @functools.wraps(method)
     def call(self: FakeCloud, *args: Any, **kwargs: Any) -> Any:
@@ -239,6 +240,26 @@ class FakeCloud:
     def set_deletion_protection(self, instance_ids: Sequence[str], on: bool) -> None:
         for identifier in instance_ids:
             self.change(identifier, deletion_protection=on)
+
+    @_call
+    def set_name(self, instance_id: str, name: str) -> None:
+        self.change(instance_id, name=name)
+
+    @_call
+    def tag(self, kind: Kind, ids: Sequence[str], tags: Mapping[str, str]) -> None:
+        for identifier in ids:
+            self._retag(identifier, {**self.resources[identifier].tags, **tags})
+
+    @_call
+    def untag(self, kind: Kind, ids: Sequence[str], keys: Sequence[str]) -> None:
+        for identifier in ids:
+            tags = self.resources[identifier].tags
+            self._retag(identifier, {key: value for key, value in tags.items() if key not in keys})
+
+    def _retag(self, identifier: str, tags: Mapping[str, str]) -> None:
+        self.resources[identifier] = replace(self.resources[identifier], tags=tags)
+        if identifier in self.machines:
+            self.change(identifier, tags=tags)
 
     @_call
     def set_auto_release(self, instance_ids: Sequence[str], at: datetime | None) -> None:

@@ -238,7 +238,7 @@ def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
 def _called(action: str, parameters: Mapping[str, Any]) -> str:
     """The call in words: the action, and what it was about."""
     subjects = ("InstanceType", "InstanceId", "SecurityGroupId", "VSwitchId", "VpcId", "KeyPairName", "KeyPairNames")
-    others = ("DiskId", "AllocationId", "ImageFamily")
+    others = ("DiskId", "AllocationId", "ImageFamily", "ResourceId")
     about = next((parameters[key] for key in (*subjects, *others) if parameters.get(key)), "")
     if isinstance(about, list):
         about = about[0] if len(about) == 1 else f"{about[0]} and {len(about) - 1} more"

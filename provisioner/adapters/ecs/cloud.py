@@ -12,11 +12,12 @@ from provisioner.adapters.ecs.network import Network
 from provisioner.adapters.ecs.offers import Offers
 from provisioner.adapters.ecs.removal import Removal
 from provisioner.adapters.ecs.sdk import Credentials, Fault, Sdk
+from provisioner.adapters.ecs.tags import Tags
 from provisioner.errors import CredentialsError
 from provisioner.ports import Clock, Cloud
 
 
-class EcsCloud(Network, Instances, Assistant, Offers, Removal, Cloud):
+class EcsCloud(Network, Instances, Tags, Assistant, Offers, Removal, Cloud):
     """Implements ports.Cloud; `caller_identity` and `free_vcpus` come on top. One may be shared by several threads."""
 
 

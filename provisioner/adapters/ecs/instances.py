@@ -40,6 +40,10 @@ class Instances(Part):
         for id_ in instance_ids:
             self._api.call("ModifyInstanceAttribute", {"InstanceId": id_, "DeletionProtection": on})
 
+    def set_name(self, instance_id: str, name: str) -> None:
+        """ModifyInstanceAttribute; the host name stays as it is."""
+        self._api.call("ModifyInstanceAttribute", {"InstanceId": instance_id, "InstanceName": name})
+
     def set_auto_release(self, instance_ids: Sequence[str], at: datetime | None) -> None:
         """ModifyInstanceAutoReleaseTime, for one after the other; without a time the release is called off."""
         time = {"AutoReleaseTime": _utc(at)} if at else {}

@@ -32,9 +32,13 @@ VPC_ACTIONS = frozenset(
         "DescribeVpcs",
         "DescribeVSwitches",
         "ReleaseEipAddress",
+        "UnTagResources",
         "UnassociateEipAddress",
     }
 )
+VPC_TYPES = frozenset({"VPC", "VSWITCH", "EIP"})
+"""What ResourceType may say to VPC's actions; an action of this name that ECS has too is VPC's for these."""
+
 STS_ACTIONS = frozenset({"GetCallerIdentity"})
 
 NETWORK_WORDS = {
@@ -136,7 +140,7 @@ class Sdk:
         from Tea.exceptions import TeaException
 
         try:
-            if action in VPC_ACTIONS:
+            if action in VPC_ACTIONS or parameters.get("ResourceType") in VPC_TYPES:
                 body = self._generic(self._vpc, VPC_VERSION, action, parameters)
             elif action in STS_ACTIONS:
                 body = self._generic(self._sts, STS_VERSION, action, parameters)

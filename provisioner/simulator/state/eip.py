@@ -12,7 +12,7 @@ from provisioner.simulator.state.instance import Instance
 
 
 @dataclass
-class Eip(Resource, kind="eip", table="eips", not_found="InvalidAllocationId.NotFound"):
+class Eip(Resource, kind="eip", table="eips", not_found="InvalidAllocationId.NotFound", of_vpc=True):
     """An address on its own; `instance_id` is "" while it belongs to no instance."""
 
     address: str

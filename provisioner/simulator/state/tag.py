@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 from provisioner.simulator.account import KINDS, Resource
-from provisioner.simulator.actions import ECS, STS, VPC, Answer, Call, action
+from provisioner.simulator.actions import STS, VPC, Answer, Call, action
 from provisioner.simulator.errors import ApiError, missing
 from provisioner.simulator.parameters import MAX_TAGS
 from provisioner.simulator.state.instance import Instance
 
+MOST_IDS = {False: 50, True: 20}
+"""How many resources the tag actions take in one call: ECS's, and VPC's."""
 
-@action("TagResources", versions=(ECS, VPC))
+
+@action("TagResources")
 def tag_resources(call: Call) -> Answer:
-    """Set tags on up to 50 resources of one type."""
-    resources = _named(call)
+    """Set tags on resources of one type."""
+    return _tag(call, of_vpc=False)
+
+
+@action("TagResources", versions=(VPC,))
+def tag_vpc_resources(call: Call) -> Answer:
+    """Set tags on resources of one type, of those that belong to VPC."""
+    return _tag(call, of_vpc=True)
+
+
+def _tag(call: Call, *, of_vpc: bool) -> Answer:
+    resources = _named(call, of_vpc=of_vpc)
     tags = call.params.tags()
     if not tags:
         raise ApiError("MissingParameter.Tags")
@@ -24,11 +37,23 @@ def tag_resources(call: Call) -> Answer:
     return {}
 
 
-@action("UntagResources", versions=(ECS, VPC))
+@action("UntagResources")
 def untag_resources(call: Call) -> Answer:
     """Take tags from resources: those named by TagKey.N, or with All every one."""
-    resources = _named(call)
+    return _untag(call, of_vpc=False)
+
+
+@action("UnTagResources", versions=(VPC,))
+def untag_vpc_resources(call: Call) -> Answer:
+    """The same of VPC, which spells it so."""
+    return _untag(call, of_vpc=True)
+
+
+def _untag(call: Call, *, of_vpc: bool) -> Answer:
+    resources = _named(call, of_vpc=of_vpc)
     keys = call.params.numbered("TagKey")
+    if len(keys) > MAX_TAGS:
+        raise ApiError("NumberExceed.Tags")
     every = call.params.flag("All") and not keys
     call.checked()
     for resource in resources:
@@ -36,12 +61,22 @@ def untag_resources(call: Call) -> Answer:
     return {}
 
 
-@action("ListTagResources", versions=(ECS, VPC))
+@action("ListTagResources")
 def list_tag_resources(call: Call) -> Answer:
     """Tags by resource, or resources by tag."""
-    kind = _kind(call)
+    return _list(call, of_vpc=False)
+
+
+@action("ListTagResources", versions=(VPC,))
+def list_tag_vpc_resources(call: Call) -> Answer:
+    """Tags by resource, or resources by tag, of what belongs to VPC."""
+    return _list(call, of_vpc=True)
+
+
+def _list(call: Call, *, of_vpc: bool) -> Answer:
+    kind = _kind(call, of_vpc=of_vpc)
     ids = call.params.numbered("ResourceId")
-    if len(ids) > 50:
+    if len(ids) > MOST_IDS[of_vpc]:
         raise ApiError("NumberExceed.ResourceIds")
     if not ids and not call.params.tag_filter():
         raise ApiError("MissingParameter.Tags")
@@ -95,23 +130,23 @@ def get_caller_identity(call: Call) -> Answer:
     }
 
 
-def _kind(call: Call) -> type[Resource]:
+def _kind(call: Call, *, of_vpc: bool) -> type[Resource]:
     if "ResourceType" not in call.params:
         raise ApiError("MissingParameter.ResourceType")
     name = call.params.text("ResourceType").lower()
     for kind in KINDS:
-        if kind.listed and kind.kind.replace("-", "") == name:
+        if kind.listed and kind.of_vpc == of_vpc and kind.kind.replace("-", "") == name:
             return kind
     raise ApiError("InvalidResourceType.NotFound")
 
 
-def _named(call: Call) -> list[Resource]:
+def _named(call: Call, *, of_vpc: bool) -> list[Resource]:
     call.params.need("RegionId")
-    kind = _kind(call)
+    kind = _kind(call, of_vpc=of_vpc)
     ids = call.params.numbered("ResourceId")
     if not ids:
         raise missing("ResourceId")
-    if len(ids) > 50:
+    if len(ids) > MOST_IDS[of_vpc]:
         raise ApiError("NumberExceed.ResourceIds")
     resources = {resource.api_id: resource for resource in call.existing(kind)}
     if not set(ids) <= resources.keys():

@@ -14,7 +14,7 @@ PRIVATE = [ip_network(block) for block in ("10.0.0.0/8", "172.16.0.0/12", "192.1
 
 
 @dataclass
-class Vpc(Resource, kind="vpc", table="vpcs", not_found="InvalidVpcId.NotFound", quotas={"vpcs": 10}):
+class Vpc(Resource, kind="vpc", table="vpcs", not_found="InvalidVpcId.NotFound", quotas={"vpcs": 10}, of_vpc=True):
     """A VPC: Pending for a moment, then Available."""
 
     cidr: str

@@ -22,6 +22,7 @@ class VSwitch(
     table="vswitches",
     not_found="InvalidVSwitchId.NotFound",
     quotas={"vswitches-per-vpc": 24},
+    of_vpc=True,
 ):
     """A VSwitch: Pending for a moment, then Available."""
 

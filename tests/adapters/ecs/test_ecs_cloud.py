@@ -27,6 +27,7 @@ from provisioner.resources import (
     Image,
     IngressRule,
     InstanceRequest,
+    Kind,
     Price,
     Resource,
     TypeOffer,
@@ -229,6 +230,39 @@ def test_what_is_changed_in_place_is_changed_one_by_one() -> None:
             "ModifyInstanceNetworkSpec",
             {"InstanceId": "i-1", "InternetMaxBandwidthOut": 5, "NetworkChargeType": "PayByTraffic"},
         ),
+    ]
+
+
+def test_a_name_is_changed_by_itself() -> None:
+    bench = Bench(Script(ModifyInstanceAttribute=[{}]))
+    bench.cloud.set_name("i-1", "demo-001")
+    assert bench.script.calls == [("ModifyInstanceAttribute", {"InstanceId": "i-1", "InstanceName": "demo-001"})]
+
+
+@pytest.mark.parametrize(
+    ("kind", "type_", "untag", "most"),
+    [
+        ("vpc", "VPC", "UnTagResources", 20),
+        ("vswitch", "VSWITCH", "UnTagResources", 20),
+        ("eip", "EIP", "UnTagResources", 20),
+        ("security-group", "securitygroup", "UntagResources", 50),
+        ("key-pair", "keypair", "UntagResources", 50),
+        ("instance", "instance", "UntagResources", 50),
+        ("disk", "disk", "UntagResources", 50),
+    ],
+)
+def test_tags_are_changed_batch_by_batch(kind: Kind, type_: str, untag: str, most: int) -> None:
+    """VPC's actions take fewer ids than ECS's, and one of them is spelt otherwise."""
+    bench = Bench(Script(**{"TagResources": [{}], untag: [{}]}))
+    ids = [f"id-{number}" for number in range(most + 1)]
+    bench.cloud.tag(kind, ids, {"team": "a"})
+    bench.cloud.untag(kind, ids[:1], ["old", "older"])
+    about = {"RegionId": "cn-hangzhou", "ResourceType": type_}
+    tags = [{"Key": "team", "Value": "a"}]
+    assert bench.script.calls == [
+        ("TagResources", {**about, "ResourceId": ids[:most], "Tag": tags}),
+        ("TagResources", {**about, "ResourceId": ids[most:], "Tag": tags}),
+        (untag, {**about, "ResourceId": ids[:1], "TagKey": ["old", "older"]}),
     ]
 
 

@@ -48,7 +48,10 @@ def called_actions() -> set[str]:
         "Release",
         "Revoke",
         "Run",
+        "Tag",
+        "UnTag",
         "Unass",
+        "Untag",
     )
     return {word for word in words if word.startswith(verbs) and word.isalpha()} - {
         "RunShellScript",
