@@ -262,7 +262,7 @@ class Deployment:
         """What a host is, read from it at the first call."""
         if host not in self._facts:
             connection = self.connection(host)
-            self._facts[host] = parse_facts(connection.run(FACTS_SCRIPT, timeout_s=60).output)
+            self._facts[host] = parse_facts(connection.run(FACTS_SCRIPT, timeout_s=60).output, host)
         return self._facts[host]
 
     def facts_or_expected(self, host: str) -> HostFacts:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from provisioner.errors import HostError
+from provisioner.forms import ABSOLUTE_PATH, HOST_NAME, USER
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,18 @@ df -Pk "$HOME" 2>/dev/null || df -Pk /
 """POSIX sh; a fixed number of processes however many CPUs there are; needs no root and changes nothing."""
 
 
-def parse_facts(output: str) -> HostFacts:
-    """What `FACTS_SCRIPT` printed, as facts. Raises HostError when it is not that.
+_FORMS = {
+    "hostname": HOST_NAME,
+    "user": USER,
+    "home": ABSOLUTE_PATH,
+    "distribution": r"^[A-Za-z0-9._-]*$",
+    "distribution_version": r"^[A-Za-z0-9._-]*$",
+}
+"""The facts that end up in scripts, some of them on other hosts, and what they may be."""
+
+
+def parse_facts(output: str, host: str) -> HostFacts:
+    """What `FACTS_SCRIPT` printed on `host`, as facts. Raises HostError when it is not that.
 
     Cores are counted over all sockets, in the order of their first CPUs; threads of one core share a number. Where the
     kernel tells no topology (some containers) each CPU counts as a core of socket 0.
@@ -81,7 +93,7 @@ def parse_facts(output: str) -> HostFacts:
         release = _pairs(sections["os-release"], "=")
         cpu = _pairs(sections["cpuinfo"], ":")
         programs = frozenset(line.partition("=")[2] for line in sections[""] if line.startswith("program="))
-        return HostFacts(
+        facts = HostFacts(
             hostname=basics["hostname"],
             home=basics["home"],
             user=basics["user"],
@@ -98,10 +110,25 @@ def parse_facts(output: str) -> HostFacts:
         )
     except (KeyError, IndexError, ValueError) as error:
         raise HostError(
-            f"the host's facts could not be read ({type(error).__name__}: {error})",
+            f"the facts of {host} could not be read ({type(error).__name__}: {error})",
             "is it a Linux with /proc and a POSIX shell? The last lines are what it printed",
+            host=host,
             tail=output.splitlines()[-20:],
         ) from error
+    _check_forms(facts, host)
+    return facts
+
+
+def _check_forms(facts: HostFacts, host: str) -> None:
+    """Raises HostError for a fact that is not what such a thing may be: a host's word is not to be a script's."""
+    for name, form in _FORMS.items():
+        value = getattr(facts, name)
+        if not (re.fullmatch(form, value) and value.isprintable()):
+            raise HostError(
+                f"{host} says that its {name.replace('_', ' ')} is {value!r}, which cannot be",
+                "mend it there; is the host what it should be?",
+                host=host,
+            )
 
 
 def cpu_flags(cpuinfo: str) -> frozenset[str]:

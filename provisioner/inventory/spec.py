@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from ipaddress import ip_network
 from typing import Annotated, Any, ClassVar, Literal
 from unicodedata import category
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -21,6 +19,23 @@ from pydantic import (
 from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function
 
 from provisioner import catalog
+from provisioner.forms import (
+    AbsolutePath,
+    Address,
+    BuildArgument,
+    Cidr,
+    EcsId,
+    Folder,
+    GitRef,
+    GitRepository,
+    HostKey,
+    HostName,
+    Image,
+    Registry,
+    SettingName,
+    Url,
+    User,
+)
 
 Dtype = Literal["float32", "bfloat16"]
 Provider = Literal["alibaba", "simulator", "static", "local"]
@@ -58,10 +73,6 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(item)
 
 
-def _cidr(text: str) -> str:
-    return str(ip_network(text))
-
-
 class _NamedIn:
     """A name that a table of the catalog has. The table is read when the first name is checked, not at import."""
 
@@ -80,12 +91,8 @@ class _NamedIn:
         return name
 
 
-Cidr = Annotated[str, AfterValidator(_cidr)]
 Model = Annotated[str, _NamedIn(catalog.models)]
 Recipe = Annotated[str, _NamedIn(catalog.image_recipes)]
-Url = Annotated[str, Field(pattern=r"^https?://[^\s'\"\\]+$")]
-AbsolutePath = Annotated[str, Field(pattern=r"^/[^:\x00]*$")]
-EcsId = Annotated[str, Field(pattern=r"^[a-z]+-[a-zA-Z0-9_-]+$")]
 
 
 class SystemDiskSpec(_Spec):
@@ -157,16 +164,16 @@ class CloudSpec(_Spec):
 class JumpSpec(_Spec):
     """A host to go through on the way to the others (OpenSSH's ProxyJump), with the same key."""
 
-    address: str
-    user: str = "root"
+    address: Address
+    user: User = "root"
     port: int = Field(default=22, ge=1, le=65535)
-    host_key: str | None = None
+    host_key: HostKey | None = None
 
 
 class SshSpec(_Spec):
     """How hosts are logged into. On new instances `user` is root, or ecs-user, who has sudo."""
 
-    user: str = "root"
+    user: User = "root"
     port: int = Field(default=22, ge=1, le=65535)
     key_file: str | None = None
     host_keys: Literal["strict", "accept-new"] = "strict"
@@ -179,10 +186,10 @@ class HostSpec(_Spec):
     """A host that exists already (`provider: static`). `host_key` is a line as in an `ssh_host_*_key.pub` file."""
 
     name: str = Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
-    address: str
-    user: str | None = None
+    address: Address
+    user: User | None = None
     port: int | None = Field(default=None, ge=1, le=65535)
-    host_key: str | None = None
+    host_key: HostKey | None = None
 
 
 class MirrorsSpec(_Spec):
@@ -195,7 +202,7 @@ class MirrorsSpec(_Spec):
 
     package_index: Url | None = None
     apt: Url | None = None
-    reachable: tuple[str, ...] = ()
+    reachable: tuple[HostName, ...] = ()
 
 
 class DockerSpec(_Spec):
@@ -225,11 +232,11 @@ class ImageSpec(_Spec):
     host to folders in the container. `needs_gib` is the disk space that must be free before.
     """
 
-    pull: str | None = None
+    pull: Image | None = None
     build: Recipe | None = None
-    registry_mirror: str | None = None
+    registry_mirror: Registry | None = None
     registry_login: RegistryLoginSpec | None = None
-    build_arguments: dict[str, str] = {}
+    build_arguments: dict[str, BuildArgument] = {}
     volumes: dict[AbsolutePath, AbsolutePath] = {}
     needs_gib: float | None = Field(default=None, gt=0)
     container: str = Field(default="provisioner", pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$")
@@ -247,13 +254,13 @@ class SparkSpec(_Spec):
     what the engine needs."""
 
     workers: Literal["auto"] | Annotated[int, Field(ge=1, le=256)] = "auto"
-    home: str | None = None
+    home: AbsolutePath | None = None
     master: Literal["address", "hostname"] = "address"
     authenticate: bool = True
     driver_memory: str | None = Field(default=None, pattern=r"^\d+[mg]$")
     executor_memory: str | None = Field(default=None, pattern=r"^\d+[mg]$")
-    settings: dict[str, str] = {}
-    submit_settings: dict[str, str] = {}
+    settings: dict[SettingName, str] = {}
+    submit_settings: dict[SettingName, str] = {}
 
 
 class SampleSpec(_Spec):
@@ -262,10 +269,10 @@ class SampleSpec(_Spec):
     `mirror` is a repository with the same commits, to clone from where `git` itself cannot be reached.
     """
 
-    git: str
-    mirror: str | None = None
-    ref: str
-    path: str
+    git: GitRepository
+    mirror: GitRepository | None = None
+    ref: GitRef
+    path: Folder
 
 
 class WorkloadSpec(_Spec):
@@ -288,7 +295,7 @@ class WorkloadSpec(_Spec):
     steps: int = Field(default=20, ge=1)
     warmup_steps: int = Field(default=5, ge=0)
     epochs: int | None = Field(default=None, ge=1)
-    data: str = "synthetic"
+    data: Folder = "synthetic"
     workers: int | None = Field(default=None, ge=1)
     evaluate: bool = False
     augment: Literal["imagenet", "none"] | None = None
@@ -299,8 +306,8 @@ class WorkloadSpec(_Spec):
     learning_rate: float | None = Field(default=None, gt=0)
     label_smoothing: float | None = Field(default=None, ge=0, lt=1)
     seed: int | None = None
-    model_dir: str | None = None
-    export_dir: str | None = None
+    model_dir: Folder | None = None
+    export_dir: Folder | None = None
     resume: bool = False
     source: SampleSpec | None = None
 

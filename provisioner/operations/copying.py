@@ -41,7 +41,7 @@ def upload(connection: Connection, source: Path, target: str, progress: Progress
 def download(connection: Connection, source: str, target: Path, progress: Progress) -> int:
     """Copy a file or a folder from a host, as `cp -r` would, telling of each file; how many files."""
     listing = connection.run(
-        f"if [ -d {_quoted(source)} ]; then cd {_quoted(source)} && find . -type f; else echo //; fi"
+        f"if [ -d {_quoted(source)} ]; then cd -- {_quoted(source)} && find . -type f; else echo //; fi"
     ).output.splitlines()
     base = target / PurePosixPath(source).name if target.is_dir() else target
     if listing == ["//"]:

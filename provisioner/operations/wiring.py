@@ -45,7 +45,7 @@ def for_plan(spec: Spec, *, online: bool = False) -> Deployment:
     from provisioner.adapters.store import state_root
     from provisioner.hosts.facts import FACTS_SCRIPT, parse_facts
 
-    facts = parse_facts(LocalConnection("localhost", home=Path.home()).run(FACTS_SCRIPT).output)
+    facts = parse_facts(LocalConnection("localhost", home=Path.home()).run(FACTS_SCRIPT).output, "localhost")
     return Deployment(spec, local_facts=replace(facts, home=str(_local_home(state_root() / spec.name))))
 
 

@@ -7,11 +7,16 @@ the one who runs them is `training`.
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass
 from typing import Literal
 
+from provisioner.errors import HostError
+
 _PROGRAM = 'echo $$ > "$1/pid"; bash "$2" > "$1/log" 2>&1; echo $? > "$1/status"'
+
+_RUN = re.compile("[a-z0-9-]+")
 
 POLL_S = 0.2
 """Between two looks of the host's `tail` at the output."""
@@ -37,7 +42,8 @@ def start(folder: str, script: str, key: str, run: str) -> str:
     """
     inside = shlex.quote(folder)
     return (
-        f"rm -rf {inside} && mkdir -p {inside} && : > {inside}/log && printf '%s %s\\n' {key} {run} > {inside}/key && "
+        f"rm -rf {inside} && mkdir -p {inside} && : > {inside}/log && "
+        f"printf '%s %s\\n' {shlex.quote(key)} {shlex.quote(run)} > {inside}/key && "
         f"{{ setsid sh -c {shlex.quote(_PROGRAM)} training {inside} {shlex.quote(script)} "
         "</dev/null >/dev/null 2>&1 & } && "
         f"for i in $(seq 100); do [ -s {inside}/pid ] && exit 0; sleep 0.05; done; exit 1"
@@ -45,16 +51,19 @@ def start(folder: str, script: str, key: str, run: str) -> str:
 
 
 def look(folder: str) -> str:
-    """Print what `parse_look` reads."""
+    """Print what `parse_look` reads. The status last: a program that ends meanwhile wrote it before it was gone."""
     inside = shlex.quote(folder)
     return (
-        f"echo key $(cat {inside}/key 2>/dev/null); echo status $(cat {inside}/status 2>/dev/null); "
-        f"echo running $({_alive(folder)} && echo yes)"
+        f"echo key $(cat {inside}/key 2>/dev/null); echo running $({_alive(folder)} && echo yes); "
+        f"echo status $(cat {inside}/status 2>/dev/null)"
     )
 
 
-def parse_look(output: str) -> Trace:
-    """What `look` printed. A status counts before a process that is about to end."""
+def parse_look(output: str, host: str) -> Trace:
+    """What `look` printed on `host`. A status counts before a process that is about to end.
+
+    Raises HostError for a run that has no name of ours: files here are named after it.
+    """
     fields = dict.fromkeys(("key", "status", "running"), "")
     for line in output.splitlines():
         name, _, value = line.partition(" ")
@@ -63,6 +72,12 @@ def parse_look(output: str) -> Trace:
     key, _, run = fields["key"].partition(" ")
     if not key:
         return Trace("none")
+    if not _RUN.fullmatch(run):
+        raise HostError(
+            f"{host} says that its training is called {run!r}, which is no name of ours",
+            "is the host what it should be? Its folder `training` is below the deployment's",
+            host=host,
+        )
     if fields["status"].isdigit():
         return Trace("ended", key, run, int(fields["status"]))
     return Trace("running" if fields["running"] == "yes" else "lost", key, run)

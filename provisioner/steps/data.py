@@ -12,7 +12,7 @@ from provisioner.step import ABSENT, Description, Finding, Presence
 SYNTHETIC = "synthetic"
 
 # Names and sizes two levels deep: all of the TFRecord files, or the class folders without the million pictures in them.
-_LOOK = """cd {path} 2>/dev/null || exit 0
+_LOOK = """cd -- {path} 2>/dev/null || exit 0
 count() {{ find -L . -mindepth "$1" -maxdepth "$1" "${{@:2}}" | wc -l; }}
 count 1 -type f -name 'train-*-of-*'
 count 1 -type f -name 'validation-*-of-*'

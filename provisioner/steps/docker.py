@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from provisioner import catalog
 from provisioner.deployment import Deployment
 from provisioner.errors import HostError
@@ -88,9 +90,9 @@ class DockerStep:
         return render(
             f"docker/{chosen.script}",
             title=chosen.title,
-            mirror=self.deployment.spec.docker.repository_mirror.rstrip("/"),
-            distribution=facts.distribution,
-            codename=chosen.codename,
+            mirror=shlex.quote(self.deployment.spec.docker.repository_mirror.rstrip("/")),
+            distribution=shlex.quote(facts.distribution),
+            codename=shlex.quote(chosen.codename),
         )
 
     def _unknown(self, facts: HostFacts) -> HostError:

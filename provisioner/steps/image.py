@@ -140,7 +140,7 @@ class ContainerStep(_ImageUser):
             capabilities=() if image.privileged else ("SYS_NICE",),
             volumes=image.volumes,
             # Spark's processes note their ids in these files; one that is noted and gone has crashed.
-            health=f"for p in $(cat {work_folder(self.deployment, self._host)}/*.pid 2>/dev/null); do "
+            health=f"for p in $(cat {shlex.quote(work_folder(self.deployment, self._host))}/*.pid 2>/dev/null); do "
             "[ -d /proc/$p ] || exit 1; done",
         )
 

@@ -12,6 +12,7 @@ from typing import Any
 from provisioner import catalog
 from provisioner.deployment import Deployment
 from provisioner.errors import HostError
+from provisioner.forms import repository_name
 from provisioner.hosts import topology
 from provisioner.hosts.facts import HostFacts
 from provisioner.inventory.spec import Dtype, WorkloadSpec
@@ -29,7 +30,7 @@ _ITERATION = re.compile(
 def sample_root(deployment: Deployment) -> str:
     """Where the clone goes: beside the rest, under the repository's own name."""
     source = deployment.spec.workload.source
-    name = source.git.rstrip("/").rpartition("/")[2].removesuffix(".git") if source else ""
+    name = repository_name(source.git) if source else ""
     return f"{work_folder(deployment, deployment.host_names[0]).rpartition('/')[0]}/{name}"
 
 
@@ -95,7 +96,7 @@ class SampleLog:
                 "isa": catalog.isa_of(self._facts.cpu_flags),
                 "cores": topology.physical_cores(self._facts.cpus),
             },
-            "versions": {source.git.rstrip("/").rpartition("/")[2].removesuffix(".git"): source.ref} if source else {},
+            "versions": {repository_name(source.git): source.ref} if source else {},
         }
 
 

@@ -60,7 +60,9 @@ class Layout:
     @property
     def master_in_script(self) -> str:
         """The master's name for shell scripts: the paper's own `$(hostname)` where that is what it is."""
-        return "$(hostname)" if self.by_hostname and self.host == self.deployment.host_names[0] else self.master
+        if self.by_hostname and self.host == self.deployment.host_names[0]:
+            return "$(hostname)"
+        return shlex.quote(self.master)
 
     def environment(self) -> list[tuple[str, str]]:
         """What Spark's processes on this host have to know, beyond the paper's exports."""
@@ -73,7 +75,7 @@ class Layout:
             except ProvisionerError:
                 address = self.host
             # Without the second, the driver calls itself by its host name, which the other hosts need not know.
-            found += [(f"SPARK_{name}", address) for name in ("LOCAL_IP", "LOCAL_HOSTNAME", "PUBLIC_DNS")]
+            found += [(f"SPARK_{name}", shlex.quote(address)) for name in ("LOCAL_IP", "LOCAL_HOSTNAME", "PUBLIC_DNS")]
         if not self.docker:
             found += [("PATH", f'{shlex.quote(self.work + "/venv/bin")}:"$PATH"')]
         return [
@@ -103,9 +105,9 @@ class Layout:
         text = render(
             "spark/spark-defaults.conf",
             authenticate="true" if spark.authenticate else "false",
-            event_folder=self.events,
-            master=self.master,
-            more=more,
+            event_folder=property_value(self.events),
+            master=property_value(self.master),
+            more=[(name, property_value(value)) for name, value in more],
         )
         return RenderedFile(self.host, f"{self.conf}/spark-defaults.conf", text, 0o600 if spark.authenticate else 0o644)
 
@@ -141,6 +143,11 @@ class Layout:
             log_file=shlex.quote(self.worker_log),
         )
         return RenderedFile(self.host, f"{self.bin}/start-workers.sh", text, 0o755)
+
+
+def property_value(text: str) -> str:
+    """A line of text as the value of a Java properties file, where a backslash begins an escape, or joins two lines."""
+    return text.replace("\\", "\\\\")
 
 
 class SparkStep:

@@ -65,7 +65,8 @@ class WorkloadStep:
             clone = source.mirror or source.git
             remedy = "name a repository with the same commits in workload.source.mirror"
             warnings = check_reach(self.deployment.spec, "workload.source", clone, host_of(clone), remedy)
-            return Description(f"git clone {clone} && git checkout {source.ref}", warnings=warnings)
+            title = f"git clone {shlex.quote(clone)} && git checkout {shlex.quote(source.ref)}"
+            return Description(title, warnings=warnings)
         return Description("Upload the bundled workload")
 
     def _sample(self) -> str:
@@ -96,8 +97,8 @@ class WorkloadStep:
         if source:
             target, clone = shlex.quote(self._sample()), shlex.quote(source.mirror or source.git)
             shell.run(
-                f"rm -rf {target} && git clone -q {clone} {target} && cd {target} && "
-                f"git checkout -q {shlex.quote(source.ref)}",
+                f"rm -rf {target} && git clone -q -- {clone} {target} && cd {target} && "
+                f"git checkout -q {shlex.quote(source.ref)} --",
                 timeout_s=1800,
             )
             return
@@ -319,7 +320,8 @@ class TrainStep:
         return training_folder(self.deployment)
 
     def _trace(self) -> background.Trace:
-        return background.parse_look(self.deployment.shell(self._host).run(background.look(self._folder)).output)
+        output = self.deployment.shell(self._host).run(background.look(self._folder)).output
+        return background.parse_look(output, self._host)
 
     def _begin(self) -> str:
         """The name of the run: of one that is there already, running or ended while nobody followed it, else a new one.
@@ -332,11 +334,12 @@ class TrainStep:
             deployment.progress(f"{self.dtype}: {trace.run} {state} on {self._host}; nothing is started beside it")
             return trace.run
         if trace.state == "running":
+            end = shlex.quote(f"kill -- -$(cat {shlex.quote(self._folder)}/pid)")
             raise HostError(
                 f"{trace.run} is still running on {self._host}, with other settings: beside it nothing can be measured",
                 f"wait for it, follow it with the settings it was started with, or end it: `provisioner exec "
                 f"{deployment.spec.name}{' --container' if deployment.spec.runtime == 'docker' else ''} -- "
-                f"'kill -- -$(cat {self._folder}/pid)'`",
+                f"{end}`",
                 host=self._host,
             )
         if trace.state != "none":

@@ -1,3 +1,4 @@
 # The repository's own file names its home; the mirror takes that place.
-curl -fsSL --retry 5 -o /etc/yum.repos.d/docker-ce.repo {{ mirror }}/linux/centos/docker-ce.repo
-sed -i 's|=https*://[^$]*/linux/centos|={{ mirror }}/linux/centos|' /etc/yum.repos.d/docker-ce.repo
+mirror={{ mirror }}
+curl -fsSL --retry 5 -o /etc/yum.repos.d/docker-ce.repo "$mirror/linux/centos/docker-ce.repo"
+sed -i "s|=https*://[^\$]*/linux/centos|=$mirror/linux/centos|" /etc/yum.repos.d/docker-ce.repo

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -20,7 +21,7 @@ SHELLS = [shell for shell in (["sh"], ["dash"], ["bash"], ["busybox", "sh"], ["k
 
 
 def read(name: str) -> HostFacts:
-    return parse_facts((DATA / name).read_text())
+    return parse_facts((DATA / name).read_text(), "web-1")
 
 
 def test_every_file_has_its_expectations() -> None:
@@ -53,7 +54,7 @@ def test_threads_of_one_core_share_its_number_and_no_others_do() -> None:
 
 def test_cpus_that_the_login_may_not_use_are_left_out() -> None:
     printed = (DATA / "hfc7-96-adjacent.txt").read_text().replace("list:\t0-95", "list:\t2-3,50,90-200")
-    facts = parse_facts(printed)
+    facts = parse_facts(printed, "web-1")
     assert [cpu.number for cpu in facts.cpus] == [2, 3, 50, *range(90, 96)]
     assert [cpu.core for cpu in facts.cpus][:3] == [1, 1, 25]
 
@@ -64,15 +65,40 @@ def test_output_that_is_not_all_there_is_an_error_that_shows_it(missing: str) ->
     if missing == "count: ":
         printed = printed.replace("Cpus_allowed_list", "Other")
     cut = printed.split(missing)[0] if missing != "hostname=" else printed.split("\n", 1)[1]
-    with pytest.raises(HostError, match="the host's facts could not be read") as caught:
-        parse_facts(cut)
+    with pytest.raises(HostError, match="the facts of web-1 could not be read") as caught:
+        parse_facts(cut, "web-1")
     assert caught.value.tail == tuple(cut.splitlines()[-20:])
+
+
+@pytest.mark.parametrize(
+    ("fact", "line", "value"),
+    [
+        ("hostname", "hostname=", "$(touch X)"),
+        ("hostname", "hostname=", "-oProxyCommand=x"),
+        ("hostname", "hostname=", ""),
+        ("user", "user=", "root;touch X"),
+        ("home", "home=", "root"),
+        ("home", "home=", "/root\x1b[31m"),
+        ("home", "home=", "/root:/tmp"),
+        ("distribution", "ID=", "`touch X`"),
+        ("distribution version", "VERSION_ID=", "3 4"),
+    ],
+)
+def test_a_fact_that_cannot_be_is_refused_with_host_and_fact(fact: str, line: str, value: str) -> None:
+    """What one host says of itself stands in the scripts of the others."""
+    printed = (DATA / "hfc7-96-adjacent.txt").read_text()
+    told = re.sub(f"(?m)^{line}.*$", lambda _: line + value, printed, count=1)
+    assert told != printed
+    with pytest.raises(HostError, match="cannot be") as caught:
+        parse_facts(told, "web-1")
+    assert caught.value.message == f"web-1 says that its {fact} is {value!r}, which cannot be"
+    assert caught.value.host == "web-1"
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=" ".join)
 def test_the_script_tells_the_truth_about_this_machine(shell: list[str]) -> None:
     done = subprocess.run([*shell, "-c", FACTS_SCRIPT], capture_output=True, text=True, check=True)
-    facts = parse_facts(done.stdout)
+    facts = parse_facts(done.stdout, "web-1")
     assert done.stderr == ""
     assert facts.hostname == os.uname().nodename
     assert facts.home == os.environ["HOME"]
@@ -91,4 +117,4 @@ def test_a_pinned_login_sees_its_own_cpus_only() -> None:
         check=True,
         preexec_fn=lambda: os.sched_setaffinity(0, {last}),
     )
-    assert [cpu.number for cpu in parse_facts(done.stdout).cpus] == [last]
+    assert [cpu.number for cpu in parse_facts(done.stdout, "web-1").cpus] == [last]

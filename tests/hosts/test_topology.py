@@ -97,7 +97,7 @@ HOSTS = yaml.safe_load((Path(__file__).parents[1] / "data/topology/hosts.yaml").
 @pytest.mark.parametrize("case", [pytest.param(case, id=case["name"]) for case in HOSTS])
 def test_real_hosts_are_divided_as_the_case_says(case: dict[str, Any]) -> None:
     """From what the kernel shows to the workers: CPUs offline, nodes interleaved or many."""
-    cpus = parse_facts(shown(case)).cpus
+    cpus = parse_facts(shown(case), "a").cpus
     assert topology.physical_cores(cpus) == case["cores"]
     for workers, expected in case["workers"].items():
         sets = topology.worker_sets(cpus, workers)

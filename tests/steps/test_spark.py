@@ -146,6 +146,20 @@ def test_in_a_container_numactl_is_the_images(tmp_path: Path) -> None:
     assert workers_in(Layout(made.deployment, "a").start_workers().content)[1:] == ["numactl -C 0", "numactl -C 1"]
 
 
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        ("-Dpath=C:\\temp", "spark.a=-Dpath=C:\\\\temp"),
+        ("ends in one\\", "spark.a=ends in one\\\\"),
+        ("#x ${spark.b} = y", "spark.a=#x ${spark.b} = y"),
+    ],
+)
+def test_a_setting_is_read_as_it_is_written(tmp_path: Path, value: str, line: str) -> None:
+    """In a properties file a backslash begins an escape, and at a line's end it takes in the next setting."""
+    made = bench(tmp_path, spark={"settings": {"spark.a": value, "spark.b": "1"}})
+    assert Layout(made.deployment, "a").defaults(reveal=False).content.splitlines()[-2:] == [line, "spark.b=1"]
+
+
 def test_settings_of_the_inventory_come_last(tmp_path: Path) -> None:
     made = bench(tmp_path, spark={"settings": {"spark.ui.retainedJobs": "100", "spark.ui.killEnabled": "false"}})
     lines = Layout(made.deployment, "a").defaults(reveal=False).content.splitlines()

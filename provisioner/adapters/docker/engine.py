@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 import tarfile
 import threading
 import time
@@ -61,7 +62,7 @@ class DockerEngine:
         with self._translated("say where it keeps its images"):
             root = self._client().info()["DockerRootDir"]
         # A login that may not look into the folder still sees its disk through the one above.
-        answer = self._connection.run(f"df -Pk '{root}' 2>/dev/null || df -Pk /", timeout_s=60)
+        answer = self._connection.run(f"df -Pk -- {shlex.quote(root)} 2>/dev/null || df -Pk /", timeout_s=60)
         return int(answer.output.splitlines()[-1].split()[3]) * 1024 / _GIB
 
     # ------------------------------------------------------------------------------------------------- images
