@@ -286,7 +286,8 @@ class ContainerState:
     """A container as the engine shows it. `image_id` is a digest; `status` is created, running, exited, …
 
     `since` is when it came to that status (ISO 8601, UTC, seconds), "" where the engine does not say. `health` is
-    starting, healthy or unhealthy, "" without a check. `volumes` maps paths on the host to paths inside.
+    starting, healthy or unhealthy, "" without a check; `health_check` is that check's command. `volumes`
+    maps paths on the host to paths inside.
     """
 
     name: str
@@ -296,6 +297,7 @@ class ContainerState:
     privileged: bool
     since: str = ""
     health: str = ""
+    health_check: str = ""
     volumes: Mapping[str, str] = field(default_factory=dict)
 
 

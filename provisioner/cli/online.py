@@ -118,7 +118,8 @@ def preflight(spec: Spec, console: Console) -> dict[str, Any]:
 def existing(spec: Spec, console: Console) -> list[dict[str, str | None]]:
     """What of the plan is there already: each step checked, nothing changed. Empty for a deployment never started.
 
-    Raises DriftError when the deployment lives elsewhere than the inventory leads to.
+    Raises DriftError when the deployment lives elsewhere than the inventory leads to, or left on its hosts what this
+    inventory would not look for.
     """
     from provisioner import steps
     from provisioner.adapters.store import FolderStore, list_deployments
@@ -133,6 +134,7 @@ def existing(spec: Spec, console: Console) -> list[dict[str, str | None]]:
         return []
     if spec.creates_instances:
         wiring.check_place(spec.name, state.place, places.of_inventory(spec, lambda text: None)[0])
+    wiring.check_hosts(state, spec)
     with wiring.looking(hasty(spec)) as deployment:
         findings = Runner(deployment, steps.plan(deployment), lambda event: None).preview()
     console.say("\nWhat is there already")

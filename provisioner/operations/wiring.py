@@ -114,6 +114,20 @@ def check_place(name: str, recorded: Place, place: Place) -> None:
         )
 
 
+def check_hosts(state: State, spec: Spec) -> None:
+    """Raises DriftError when an inventory would leave behind what was put on the hosts by an earlier one."""
+    from provisioner.steps.comparison import left_behind
+
+    if spec.creates_instances and not state.hosts:  # there is no host yet
+        return
+    differences = left_behind(state.spec()[0], spec)
+    if differences:
+        raise DriftError(
+            f"what is on the hosts of {spec.name} differs from the inventory: {'; '.join(differences)}",
+            f"change the inventory back, or `provisioner down {spec.name}` first",
+        )
+
+
 def begin(store: FolderStore, spec: Spec, place: Place) -> None:
     """A new life for the name when the last one has ended; else this is a resumption, at the same place."""
     last = store.state if store.began else None
@@ -121,6 +135,7 @@ def begin(store: FolderStore, spec: Spec, place: Place) -> None:
         store.keep(State.begin(spec, place, _now(), last=last))
         return
     check_place(spec.name, last.place, place)
+    check_hosts(last, spec)
     with store.changing() as state:
         state.inventory = spec.model_dump(mode="json")
         state.place = place

@@ -38,7 +38,6 @@ def asked_for(spec: Spec) -> dict[str, Any]:
         "cloud.security_group_id": cloud.security_group_id,
         "cloud.key_pair": cloud.key_pair,
         "ssh.user": NON_ROOT if spec.ssh.user == NON_ROOT else "root",
-        "runtime": spec.runtime,
     }
 
 
@@ -103,6 +102,21 @@ def _told(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_told(part)}" for key, part in value.items())
     return "nothing" if value is None else str(value)
+
+
+def left_behind(before: Spec, spec: Spec) -> list[str]:
+    """Why what an earlier `up` put on the hosts would stay there: neither `up` nor `down` of the new inventory looks
+    where it is. In words."""
+    differences = []
+    if before.runtime != spec.runtime:
+        differences.append(f"runtime was {before.runtime}, the inventory asks for {spec.runtime}")
+    elif before.image and spec.image and before.image.container != spec.image.container:
+        was, now = before.image.container, spec.image.container
+        differences.append(f"image.container was {was}, the inventory asks for {now}")
+    gone = sorted({host.name for host in before.hosts} - {host.name for host in spec.hosts})
+    if gone:
+        differences.append(f"hosts had {', '.join(gone)} as well")
+    return differences
 
 
 @dataclass(frozen=True)

@@ -154,7 +154,7 @@ class ContainerStep(_ImageUser):
         return Description(" ".join([*words, request.image]))
 
     def check(self) -> Finding:
-        """Present when a container of this image runs under the name, with these rights and volumes."""
+        """Present when a container of this image runs under the name, with these rights, volumes and health check."""
         engine = self.deployment.engine(self._host)
         found = engine.container(self.image.container)
         if found is None:
@@ -172,6 +172,8 @@ class ContainerStep(_ImageUser):
         if _plain(found.volumes) != _plain(self.image.volumes):
             there = ", ".join(f"{outside} at {inside}" for outside, inside in found.volumes.items()) or "none"
             return f"{found.name} has other volumes ({there}): it is replaced"
+        if found.health_check != self.request().health:
+            return f"{found.name} has another health check: it is replaced"
         return ""
 
     def apply(self) -> None:

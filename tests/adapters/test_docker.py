@@ -178,7 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
             engine.containers[name[1]] = engine.containers["id-of-" + name[1]] = {
                 "Id": "id-of-" + name[1],
                 "Image": engine.images.get(value["Image"], {}).get("Id", "sha256:?"),
-                "Config": {"Image": value["Image"], "Labels": value["Labels"], "Tty": value["Tty"]},
+                "Config": {key: value.get(key) for key in ("Image", "Labels", "Tty", "Healthcheck")},
                 "HostConfig": {"Privileged": False, **value["HostConfig"]},
                 "State": {"Status": "created", "Running": False, "ExitCode": 0},
             }
@@ -740,6 +740,7 @@ def test_container_gets_capabilities_volumes_and_shared_memory(engine: DockerEng
     state = engine.container("one")
     assert state is not None
     assert state.volumes == {"/data/ILSVRC2012": "/opt/ILSVRC2012"}
+    assert state.health_check == "true"
 
 
 def test_start_replaces_our_own_container(engine: DockerEngine, fake: FakeEngine) -> None:

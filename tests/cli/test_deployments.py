@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import urllib.request
@@ -22,10 +23,11 @@ from provisioner.adapters.clock import SystemClock
 from provisioner.adapters.store import FolderStore
 from provisioner.deployment.journal import Journal
 from provisioner.deployment.state import GivenImage, Place, State
+from provisioner.errors import DriftError
 from provisioner.hosts.address import HostAddress
 from provisioner.operations import wiring
 from tests.support.cli import PATIENCE_S, command, environment, provisioner, write
-from tests.support.deployments import began, left_open
+from tests.support.deployments import began, left_open, place_of, spec
 from tests.support.ssh_server import free_port
 
 MINE = "name: mine\nprovider: local\nruntime: host\n"
@@ -386,6 +388,55 @@ def test_going_on_keeps_everything() -> None:
     assert left_open(journal(store), "vpc") == token
     assert len(store.state.measured) == 2
     assert wiring.saved_spec("mine").workload.steps == 7
+
+
+A_HOST = HostAddress("mine-001", "192.0.2.1", "192.0.2.1")
+DOCKER: dict[str, Any] = {"runtime": "docker", "image": {"build": "spark"}}
+TWO = [{"name": name, "address": "192.0.2.1"} for name in ("a", "b")]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        (
+            {"provider": "simulator", **DOCKER},
+            {"runtime": "host", "image": None},
+            "runtime was docker, the inventory asks for host",
+        ),
+        (
+            {"provider": "static", "hosts": TWO, **DOCKER},
+            {"image": {"build": "spark", "container": "az1"}},
+            "image.container was provisioner, the inventory asks for az1",
+        ),
+        (
+            {"provider": "static", "hosts": TWO},
+            {"hosts": TWO[:1], **DOCKER},
+            "runtime was host, the inventory asks for docker; hosts had b as well",
+        ),
+    ],
+    ids=["instances", "container", "static"],
+)
+def test_what_the_new_inventory_would_leave_on_the_hosts_is_drift(
+    before: dict[str, Any], after: dict[str, Any], message: str
+) -> None:
+    """Else neither this `up` nor `down` after it would look for it; the recorded inventory stays as it was."""
+    first = spec(**{"name": "mine", **before})
+    new = spec(**{"name": "mine", **before, **after})
+    store = began(first, hosts=(A_HOST,) if first.creates_instances else ())
+    kept = store.state.inventory
+    with pytest.raises(DriftError, match=re.escape(message)) as caught:
+        wiring.begin(store, new, place_of(new))
+    assert caught.value.remedy == "change the inventory back, or `provisioner down mine` first"
+    assert store.state.inventory == kept
+    wiring.ended(store)
+    wiring.begin(store, new, place_of(new))
+
+
+def test_where_no_instance_is_there_yet_nothing_would_be_left() -> None:
+    first = spec(name="mine")
+    store = began(first)
+    wiring.begin(store, spec(name="mine", **DOCKER), place_of(first))
+    assert wiring.saved_spec("mine").runtime == "docker"
 
 
 # ------------------------------------------------------------------------------------------------ interrupted

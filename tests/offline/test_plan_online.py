@@ -52,6 +52,14 @@ def test_what_is_new_since_the_last_command_is_shown_and_not_kept(site: Site) ->
     assert everything_in(state_root() / "demo") == before
 
 
+def test_what_a_changed_inventory_would_leave_on_its_hosts_is_told(tmp_path: Path) -> None:
+    text = f"name: lab\nprovider: static\nhosts: [{{name: a, address: 127.0.0.1, port: {free_port()}}}]\n"
+    began(load(write(tmp_path / "lab.yaml", text + "runtime: host\n")))
+    done = provisioner("plan", write(tmp_path / "lab.yaml", text + "image: {build: spark}\n"), "--online")
+    assert done.code == 1
+    assert "runtime was host, the inventory asks for docker" in done.err
+
+
 def test_it_looks_while_another_command_works(site: Site) -> None:
     site.up(site.inventory())
     with FolderStore.open("demo", create=False).lock():

@@ -66,6 +66,7 @@ class Engine:
             self.images[request.image],
             "running",
             request.privileged,
+            health_check=request.health,
             volumes=request.volumes,
         )
 
@@ -326,6 +327,12 @@ def test_a_container_is_healthy_while_what_spark_noted_runs(tmp_path: Path) -> N
             "has other volumes (/old at /data): it is replaced",
         ),
         (ContainerState("az1", "new:1", "sha256:new", "running", True), "has other volumes (none): it is replaced"),
+        (
+            ContainerState(
+                "az1", "new:1", "sha256:new", "running", True, health_check="true", volumes={"/new": "/data"}
+            ),
+            "has another health check: it is replaced",
+        ),
     ],
 )
 def test_a_container_that_differs_makes_way(state: ContainerState, detail: str) -> None:

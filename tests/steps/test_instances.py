@@ -363,7 +363,6 @@ LASTING = [
     ),
     ({"cloud": {"vpc_cidr": "10.0.0.0/16"}}, r"cloud\.vpc_cidr was 172\.16\.0\.0/16, .* asks for 10\.0\.0\.0/16"),
     ({"ssh": {"user": "ecs-user"}}, r"ssh\.user was root, the inventory asks for ecs-user"),
-    ({"runtime": "docker", "image": {"pull": "a.example/b:1"}}, r"runtime was host, the inventory asks for docker"),
 ]
 
 

@@ -198,6 +198,7 @@ class DockerEngine:
             privileged=bool(found["HostConfig"]["Privileged"]),
             since=_since(found),
             health=(found["State"].get("Health") or {}).get("Status", ""),
+            health_check=_health_command(found["Config"].get("Healthcheck") or {}),
             volumes=_volumes(found["HostConfig"].get("Binds") or ()),
         )
 
@@ -311,6 +312,12 @@ def _healthcheck(command: str) -> dict[str, Any] | None:
     if not command:
         return None
     return {"test": ["CMD-SHELL", command], "interval": 60 * 10**9, "timeout": 10 * 10**9, "retries": 2}
+
+
+def _health_command(check: Mapping[str, Any]) -> str:
+    """The command of a check as `_healthcheck` writes it; "" for none, and for one of another form."""
+    kind, *words = check.get("Test") or [""]
+    return str(words[0]) if kind == "CMD-SHELL" and len(words) == 1 else ""
 
 
 def _is_ours(found: Mapping[str, Any]) -> bool:
