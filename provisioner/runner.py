@@ -1,7 +1,8 @@
 """Carries a plan out: preview, up, down. Hosts side by side, every failure kept, events out.
 
-`up` checks each step and applies what is absent; `down` undoes what has no owner, in reverse, then looks again by tag.
-Neither keeps state of its own: what is there is asked of the world each time, which makes resuming the same call.
+`up` checks each step and applies what is absent; `down` undoes what does not go by itself, in reverse, then looks
+again by tag. Neither keeps state of its own: what is there is asked of the world each time, which makes resuming the
+same call.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, Literal, TypeVar
 
-from provisioner.deployment import Deployment
+from provisioner.deployment import Session
 from provisioner.errors import (
     ConnectError,
     DeadlineError,
@@ -31,6 +32,7 @@ from provisioner.errors import (
 )
 from provisioner.resources import KINDS, Kind, Resource
 from provisioner.step import Finding, Phase, Plan, Presence, Step
+from provisioner.waiting import wait_until
 
 Done = TypeVar("Done")
 
@@ -80,8 +82,8 @@ class Failure:
 class Runner:
     """Carries out one plan of one deployment. `emit` is called from several threads."""
 
-    def __init__(self, deployment: Deployment, plan: Plan, emit: Callable[[Event], None]) -> None:
-        self.deployment = deployment
+    def __init__(self, session: Session, plan: Plan, emit: Callable[[Event], None]) -> None:
+        self.session = session
         self.plan = plan
         self.emit = emit
         self.forgotten: list[Failure] = []
@@ -206,7 +208,7 @@ class Runner:
                     outcomes.append(ended.get(timeout=0.5))  # now and then awake, which lets Ctrl-C in
         except KeyboardInterrupt:
             stop.set()
-            self.deployment.close()
+            self.session.close()
             deadline = time.monotonic() + ENDING_S
             for thread in threads:
                 thread.join(max(0.0, deadline - time.monotonic()))
@@ -218,7 +220,7 @@ class Runner:
 
     def _ensure(self, phase: str, step: Step) -> bool:
         """Make one step present; whether anything had to be changed."""
-        clock = self.deployment.ports.clock
+        clock = self.session.ports.clock
         begin = clock.monotonic()
         title = step.describe().title
         self.emit(Event("start", title, phase, step.host, step.name))
@@ -238,15 +240,11 @@ class Runner:
             self.emit(Event("progress", f"{error}; connecting again"))
             if self._checked(step).presence is not Presence.PRESENT:
                 self._apply(step, title)
-        deadline, pause = clock.monotonic() + SHOWS_S, 0.1
-        while (finding := self._checked(step)).presence is not Presence.PRESENT and clock.monotonic() < deadline:
-            clock.sleep(pause)
-            self._go_on()
-            pause = min(2 * pause, 2.0)
+        finding = wait_until(clock, partial(self._checked, step), _is_present, deadline_s=SHOWS_S)
         if finding.presence is not Presence.PRESENT:
             raise DeadlineError(
                 f"{title}: done, and yet not there ({finding.detail or 'absent'})",
-                f"`provisioner up` tries again; events.jsonl in {self.deployment.store.folder} has the details",
+                f"`provisioner up` tries again; events.jsonl in {self.session.store.folder} has the details",
             )
         detail = f"{title} ({finding.detail})" if finding.detail else title
         seconds = round(clock.monotonic() - begin, 1)
@@ -254,7 +252,7 @@ class Runner:
         return True
 
     def _apply(self, step: Step, title: str) -> None:
-        with self.deployment.recorded(step.host, title):
+        with step.recorded(title):
             step.apply()
 
     def _go_on(self) -> None:
@@ -263,11 +261,12 @@ class Runner:
             raise InterruptedRun("interrupted")
 
     def _checked(self, step: Step) -> Finding:
+        self._go_on()
         finding = step.check()
         if finding.observed:
-            self.deployment.journal.observe(finding.observed)
+            self.session.journal.observe(finding.observed)
         if finding.presence is Presence.DRIFTED:
-            name = self.deployment.spec.name
+            name = self.session.deployment.name
             raise DriftError(
                 f"{step.describe().title}: what exists differs from the inventory: {finding.detail}",
                 f"change the inventory back, or `provisioner down {name}` and `up` again",
@@ -277,24 +276,24 @@ class Runner:
     # ------------------------------------------------------------------------------------------------- down
 
     def down(self, *, forget_hosts: bool = False) -> list[Resource]:
-        """Undo what has no owner, in reverse order, hosts side by side, then look again by tag; what was removed.
+        """Undo what is `undone`, in reverse order, hosts side by side, then look again by tag; what was removed.
 
         One failure does not stop the rest, nor does a disk on which nothing can be noted any more. Raises LeftoverError
         that lists what is still there, or the failures; with `forget_hosts` those of hosts are kept in `forgotten`
         alone.
         """
-        self.deployment.begin_removal()
-        has_cloud = self.deployment.ports.cloud is not None
+        self.session.begin_removal()
+        has_cloud = self.session.has_cloud
         failures: list[Failure] = []
         if has_cloud:
-            _ = self.deployment.cloud  # verified to be the one it lives in, before anything is looked up
-            self.deployment.journal.await_lost_replies(self._of_ours)
+            _ = self.session.cloud  # verified to be the one it lives in, before anything is looked up
+            self.session.journal.await_lost_replies(self._of_ours)
         for phase in reversed(self.plan.phases):
             failures += self._undo_phase(phase)
         if forget_hosts:
             self.forgotten = [failure for failure in failures if failure.step.host is not None]
             failures = [failure for failure in failures if failure.step.host is None]
-        name = self.deployment.spec.name
+        name = self.session.deployment.name
         if has_cloud:
             left = self._found()
             if left:
@@ -314,13 +313,13 @@ class Runner:
                 if on_hosts
                 else "",
             )
-        return self.deployment.removed
+        return self.session.journal.removed
 
     def _undo_phase(self, phase: Phase) -> list[Failure]:
         """The steps of hosts first, side by side; a host's own, and those of none, in reverse order."""
         by_host: dict[str | None, list[Step]] = {}
         for step in reversed(phase.steps):
-            if step.owner is None:
+            if step.undone:
                 by_host.setdefault(step.host, []).append(step)
         hostless = by_host.pop(None, [])
         stop = threading.Event()
@@ -336,7 +335,7 @@ class Runner:
         title = f"Remove: {step.describe().title}"
         self.emit(Event("start", title, phase, step.host, step.name))
         try:
-            with self.deployment.recorded(step.host, title):
+            with step.recorded(title):
                 step.undo()
         except ProvisionerError as error:
             self.emit(Event("failed", str(error), phase, step.host, step.name))
@@ -349,7 +348,11 @@ class Runner:
         return [resource for kind in KINDS for resource in self._of_ours(kind)]
 
     def _of_ours(self, kind: Kind) -> list[Resource]:
-        return self.deployment.cloud.find(kind, self.deployment.own_tags)
+        return self.session.cloud.find(kind, self.session.deployment.own_tags)
+
+
+def _is_present(finding: Finding) -> bool:
+    return finding.presence is Presence.PRESENT
 
 
 __all__ = ["KINDS", "Event", "Failure", "InterruptedRun", "Outcome", "Runner"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any
 
 from provisioner.hosts.address import HostAddress
 from provisioner.resources import Kind
@@ -77,33 +79,40 @@ class Description:
     warnings: tuple[str, ...] = ()
 
 
-class Step(Protocol):
+class Step(ABC):
     """One thing that is there or not: how to tell, how to make it, how to unmake it.
 
-    `name` is unique in a plan. `host` is None for what belongs to the whole deployment. `owner` names what the step's
-    effect dies with ("instances": whatever is on a host that we made dies with it); a step without one is undone by
-    `down`, in reverse order.
+    Attributes:
+        name: unique in a plan.
+        host: the name of the host that it is on; None for what belongs to the whole deployment.
+        undone: whether `down` undoes it. Whatever is on an instance of ours dies with that, and packages stay on a
+            host that is not ours: neither is undone.
     """
 
     name: str
-    host: str | None
-    owner: str | None
+    host: str | None = None
+    undone: bool = False
 
+    @abstractmethod
     def describe(self) -> Description:
         """Pure: no I/O, the same answer for the same inventory."""
-        ...
 
+    @abstractmethod
     def check(self) -> Finding:
         """Look, change nothing. An error of the outside is raised, never turned into absent."""
-        ...
 
-    def apply(self) -> None:
-        """Make it so. Called only when `check` said absent; must bear being cut off at any point and called again."""
-        ...
+    def apply(self) -> None:  # noqa: B027
+        """Make it so. Called only when `check` said absent; must bear being cut off at any point and called again.
 
-    def undo(self) -> None:
-        """Take it away; gone already is fine. Never called for a step with an owner."""
-        ...
+        A step that only looks has nothing to do here: its `check` says present or raises.
+        """
+
+    def undo(self) -> None:  # noqa: B027
+        """Take it away; gone already is fine. Called only for a step that is `undone`."""
+
+    def recorded(self, title: str) -> AbstractContextManager[None]:  # noqa: ARG002
+        """Meanwhile, what `apply` or `undo` prints on a host goes into that host's log, under a title."""
+        return nullcontext()
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import pytest
 from provisioner import render as module
 from provisioner import steps
 from provisioner.cli import show
-from provisioner.deployment import Deployment
+from provisioner.deployment import Session
 from provisioner.errors import StateError
 from provisioner.inventory import load
 from provisioner.render import data_folder, render
@@ -24,7 +24,7 @@ THE_PAPERS_OWN = {"paper": "SC2046,SC2155"}
 
 
 def plan(path: Path) -> dict[str, Any]:
-    return show.plan_document(steps.plan(Deployment(load(path))))
+    return show.plan_document(steps.plan(Session(load(path))))
 
 
 INVENTORIES = sorted((ROOT / "inventories").glob("*.yaml"))

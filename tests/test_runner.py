@@ -26,7 +26,7 @@ from provisioner.errors import (
 from provisioner.runner import KINDS, Outcome
 from provisioner.step import ABSENT, Finding, Phase, Presence
 from tests.support.cloud import FakeCloud
-from tests.support.deployments import Bench, left_open, spec
+from tests.support.deployments import Bench, left_open, place_hosts, spec, static_spec
 from tests.support.hosts import FakeHost
 from tests.support.steps import FakeStep, World, each_time
 
@@ -237,21 +237,17 @@ def test_a_wrong_host_key_is_never_tried_again(bench: Bench, world: World) -> No
 def test_ctrl_c_ends_the_hosts_work_and_is_raised(tmp_path: Any, world: World) -> None:
     """Connections are cut, so what the hosts are at ends; nothing new is begun; then the main thread goes on."""
     hosts = [FakeHost("a", tmp_path / "a"), FakeHost("b", tmp_path / "b")]
-    bench = Bench(spec(), *hosts)
+    bench = Bench(static_spec("a", "b"), *hosts)
     both = threading.Barrier(2, action=press_ctrl_c)
 
     def long_work(host: str) -> Callable[[], Any]:
         def work() -> None:
-            connection = bench.deployment.connection(host)
+            connection = bench.session.host(host).connection()
             both.wait(PATIENCE_S)
             connection.run("sleep 1000")
 
         return work
 
-    bench.deployment.set_addresses(
-        [_address("a"), _address("b")],
-    )
-    bench.deployment.address = _address  # type: ignore[method-assign, assignment]
     runner = bench.runner(
         FakeStep(world, "a1", host="a", on_apply=long_work("a")),
         FakeStep(world, "a2", host="a"),
@@ -317,9 +313,9 @@ def test_a_preview_goes_on_with_the_other_hosts(bench: Bench) -> None:
 # ------------------------------------------------------------------------------------------------ down
 
 
-def test_down_undoes_what_has_no_owner_in_reverse(bench: Bench) -> None:
+def test_down_undoes_what_does_not_go_by_itself_in_reverse(bench: Bench) -> None:
     world = World("a", "b", "c")
-    steps = (FakeStep(world, "a"), FakeStep(world, "b", owner="a"), FakeStep(world, "c"))
+    steps = (FakeStep(world, "a"), FakeStep(world, "b", undone=False), FakeStep(world, "c"))
     bench.runner(Phase("one", steps), Phase("two", (FakeStep(world, "d", host="web-1"),))).down()
     assert world.told("undo") == ["d", "c", "a"]
     assert world.told("check") == world.told("apply") == []
@@ -379,9 +375,9 @@ def test_a_full_disk_does_not_stop_down(bench: Bench, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(bench.store, "_save", full)
     with pytest.raises(StateError, match="No space left"):
-        bench.deployment.set_addresses([])
+        place_hosts(bench.store, [])
     world = World("a", "b")
-    forget = FakeStep(world, "a", on_undo=lambda: bench.deployment.set_addresses([_address("x")]))
+    forget = FakeStep(world, "a", on_undo=lambda: place_hosts(bench.store, [_address("x")]))
     bench.runner(FakeStep(world, "b"), forget).down()
     assert world.told("undo") == ["a", "b"]
     assert [host.name for host in bench.store.state.hosts] == ["x"]
@@ -389,7 +385,7 @@ def test_a_full_disk_does_not_stop_down(bench: Bench, monkeypatch: pytest.Monkey
 
 
 def test_what_is_left_is_listed_with_its_id_and_the_reason(bench: Bench, world: World) -> None:
-    bench.cloud.add("vpc", bench.deployment.tags, id="vpc-left", name="demo")
+    bench.cloud.add("vpc", bench.session.deployment.tags, id="vpc-left", name="demo")
     step = FakeStep(world, "vpc", on_undo=each_time(CloudUnavailableError("DependencyViolation")))
     with pytest.raises(LeftoverError) as caught:
         bench.runner(step).down()
@@ -401,7 +397,7 @@ def test_what_is_left_is_listed_with_its_id_and_the_reason(bench: Bench, world: 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_is_looked_for_again(bench: Bench, world: World, kind: Any) -> None:
     """Also what no step of the plan knows of."""
-    identifier = bench.cloud.add(kind, bench.deployment.tags)
+    identifier = bench.cloud.add(kind, bench.session.deployment.tags)
     with pytest.raises(LeftoverError, match=identifier):
         bench.runner(FakeStep(world, "a")).down()
 
@@ -421,9 +417,9 @@ def test_an_error_while_looking_again_is_not_taken_for_nothing_left(bench: Bench
 
 def test_a_lost_reply_is_waited_for_before_it_is_believed(bench: Bench, world: World) -> None:
     """The instance shows in the third second; down takes it along."""
-    left_open(bench.deployment.journal, "instance")
+    left_open(bench.session.journal, "instance")
     bench.clock.on_sleep = lambda _: (
-        bench.cloud.add("instance", bench.deployment.tags) if len(bench.clock.slept) == 3 else None
+        bench.cloud.add("instance", bench.session.deployment.tags) if len(bench.clock.slept) == 3 else None
     )
     remove = FakeStep(world, "instances", on_undo=bench.cloud.resources.clear)
     bench.runner(remove).down()
@@ -434,13 +430,13 @@ def test_a_lost_reply_is_waited_for_before_it_is_believed(bench: Bench, world: W
 
 @pytest.mark.parametrize("kind", ["vpc", "vswitch", "security-group", "key-pair", "instance"])
 def test_a_lost_reply_that_made_nothing_is_believed_after_a_while(bench: Bench, world: World, kind: Any) -> None:
-    left_open(bench.deployment.journal, kind)
+    left_open(bench.session.journal, kind)
     bench.runner(FakeStep(world, "a")).down()
     assert LAG_S <= bench.clock.monotonic() <= LAG_S + 5
 
 
 def test_without_lost_replies_nothing_is_waited_for(bench: Bench, world: World) -> None:
-    bench.deployment.journal.create("vpc", "", lambda token: ["vpc-1"])
+    bench.session.journal.create("vpc", "", lambda token: ["vpc-1"])
     bench.runner(FakeStep(world, "a")).down()
     assert bench.clock.slept == []
 

@@ -28,8 +28,8 @@ def cp(source: str, target: str) -> None:
     name, _, path = remote[0].partition(":")
     name, _, host = name.partition("/")
     progress = Progress()
-    with looking_at(name) as deployment:
-        connection = deployment.connection(chosen(deployment, host or None))
+    with looking_at(name) as session:
+        connection = chosen(session, host or None).connection()
         try:
             if remote[0] == target:
                 count = upload(connection, Path(source), path, progress)

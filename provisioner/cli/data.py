@@ -71,7 +71,7 @@ def _workload_data(*arguments: str) -> dict[str, Any]:
     Raises:
         UsageError: TensorFlow is not installed, or the path holds no data.
     """
-    from provisioner.steps.training import workload_archive
+    from provisioner.steps.workload import workload_archive
 
     if importlib.util.find_spec("tensorflow") is None:
         raise UsageError("looking at data needs TensorFlow", "pip install 'provisioner[local]'")

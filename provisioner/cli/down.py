@@ -12,14 +12,12 @@ from provisioner.errors import InterruptedRun, PlaceGoneError, StateError, Usage
 
 if TYPE_CHECKING:
     from provisioner.cli.console import Console
-    from provisioner.deployment import Deployment
+    from provisioner.deployment import Session
     from provisioner.resources import Resource
     from provisioner.runner import Runner
 
 
-def remove_all(
-    runner: Runner, deployment: Deployment, console: Console, *, forget_hosts: bool = False
-) -> list[Resource]:
+def remove_all(runner: Runner, session: Session, console: Console, *, forget_hosts: bool = False) -> list[Resource]:
     """down, its proof, and the state folder put to rest. A second Ctrl-C during it ends it; `down` goes on later."""
     from provisioner.operations import wiring
 
@@ -30,17 +28,17 @@ def remove_all(
     except PlaceGoneError as error:
         gone = error
     except KeyboardInterrupt:
-        name = deployment.spec.name
+        name = session.spec.name
         raise InterruptedRun("interrupted while removing", f"`provisioner down {name}` goes on with it") from None
     finally:
         console.close()
     try:
-        wiring.ended(deployment.store)  # type: ignore[arg-type]
+        wiring.ended(session.store)  # type: ignore[arg-type]
     except StateError as error:
         untold(f"everything was removed, which could not be noted: {error}; then `provisioner down` again notes it")
     if gone:
         console.say(f"\n{gone.message}: there is nothing left to remove.")
-    elif deployment.ports.cloud is not None:
+    elif session.has_cloud:
         by_kind: dict[str, list[str]] = {}
         for resource in removed:
             by_kind.setdefault(resource.kind, []).append(resource.id)
@@ -49,13 +47,13 @@ def remove_all(
             console.say(f"  {kind:15} {', '.join(ids)}")
         from provisioner.runner import KINDS
 
-        tags = ", ".join(f"{key}={value}" for key, value in deployment.own_tags.items())
-        cloud = deployment.cloud
+        tags = ", ".join(f"{key}={value}" for key, value in session.deployment.own_tags.items())
+        cloud = session.cloud
         where = f"region {cloud.region}, account {cloud.account_id}, at {cloud.endpoint}"
         console.say(f"Proof: looked up {', '.join(KINDS)} by tag {tags} in {where}: 0 left.")
     else:
         forgotten = {failure.step.host for failure in runner.forgotten}
-        hosts = [host for host in deployment.host_names if host not in forgotten]
+        hosts = [host for host in session.deployment.host_names if host not in forgotten]
         if hosts:
             console.say(f"\nStopped Spark and removed its folder on {', '.join(hosts)}.")
         for host in sorted(filter(None, forgotten)):
@@ -81,7 +79,7 @@ def down(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Remove everything of a deployment, then look again by tag and prove that nothing is left."""
+    """Remove everything of a session, then look again by tag and prove that nothing is left."""
     from provisioner import steps
     from provisioner.adapters.store import FolderStore
     from provisioner.cli.console import Console
@@ -100,8 +98,9 @@ def down(
             raise UsageError("nobody is there to say yes", "add --yes")
         if not console.ask(f"Remove everything of {name}?"):
             raise UsageError("not confirmed, nothing was removed")
-    with wiring.opened(spec, console.event, create=False) as (deployment, emit):
+    with wiring.opened(spec, console.event, create=False) as (session, emit):
         if forget_hosts:
-            deployment.patience_s = spec.ssh.connect_timeout_s
-        runner = Runner(deployment, steps.plan(deployment), emit)
-        remove_all(runner, deployment, console, forget_hosts=forget_hosts)
+            for host in session.hosts:
+                host.ready_timeout_s = spec.ssh.connect_timeout_s
+        runner = Runner(session, steps.plan(session), emit)
+        remove_all(runner, session, console, forget_hosts=forget_hosts)

@@ -12,6 +12,7 @@ from provisioner.cli.options import Container, Host, Name
 from provisioner.errors import UsageError
 
 if TYPE_CHECKING:
+    from provisioner import deployment
     from provisioner.ports import OnLine
 
 
@@ -27,24 +28,24 @@ def exec_(context: typer.Context, name: Name, host: Host = None, container: Cont
         raise UsageError("no command was given", f"write `provisioner exec {name} -- COMMAND`")
     words = context.args[0] if len(context.args) == 1 else shlex.join(context.args)
     failures: list[tuple[str, ProvisionerError]] = []
-    with looking_at(name) as deployment:
+    with looking_at(name) as session:
         if container:
-            check_container(deployment)
-        hosts = deployment.host_names if host == "all" else (chosen(deployment, host),)
+            check_container(session)
+        hosts = session.hosts if host == "all" else (chosen(session, host),)
 
-        def on(each: str) -> int:
-            shell = deployment.shell(each) if container else deployment.connection(each)
-            prefix = f"[{each}] " if len(hosts) > 1 else ""
+        def on(each: deployment.Host) -> int:
+            shell = each.shell() if container else each.connection()
+            prefix = f"[{each.name}] " if len(hosts) > 1 else ""
             return shell.run(words, timeout_s=None, check=False, on_line=_printer(prefix)).status
 
         if len(hosts) == 1:
             raise typer.Exit(on(hosts[0]))
 
-        def tried(each: str) -> int:
+        def tried(each: deployment.Host) -> int:
             try:
                 return on(each)
             except ProvisionerError as error:
-                failures.append((each, error))
+                failures.append((each.name, error))
                 return 1
 
         with ThreadPoolExecutor(min(len(hosts), MOST_HOSTS_AT_ONCE)) as pool:

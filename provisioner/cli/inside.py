@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from provisioner.deployment import Deployment
+from provisioner.deployment import Host
 from provisioner.errors import ProvisionerError
 from provisioner.inventory.spec import Spec
 from provisioner.runner import MOST_HOSTS_AT_ONCE
@@ -29,10 +29,10 @@ def look(found: dict[str, Any]) -> None:
     if not hosts:
         return
     with (
-        wiring.looking(hasty(wiring.saved_spec(found["name"]))) as deployment,
+        wiring.looking(hasty(wiring.saved_spec(found["name"]))) as session,
         ThreadPoolExecutor(min(len(hosts), MOST_HOSTS_AT_ONCE)) as pool,
     ):
-        answers = pool.map(lambda host: _inside(deployment, host["name"]), hosts)
+        answers = pool.map(lambda host: _inside(session.host(host["name"]), session.hosts[0]), hosts)
         for host, inside in zip(hosts, answers, strict=True):
             host["inside"] = inside
 
@@ -43,18 +43,18 @@ def hasty(spec: Spec) -> Spec:
     return spec.model_copy(update={"ssh": ssh})
 
 
-def _inside(deployment: Deployment, host: str) -> dict[str, Any]:
+def _inside(host: Host, first: Host) -> dict[str, Any]:
     try:
         found: dict[str, Any] = {}
-        if deployment.spec.runtime == "docker":
-            engine = deployment.engine(host)
+        if host.spec.runtime == "docker":
+            engine = host.engine()
             found["engine"] = engine.ping()
-            container = engine.container(deployment.container) if found["engine"] else None
+            container = engine.container(host.deployment.container) if found["engine"] else None
             shown = ("name", "image", "status", "health", "since")
             found["container"] = {key: getattr(container, key) for key in shown} if container else None
-        if deployment.spec.workload.engine != "local":
-            page = master_page(deployment) or {}
-            names = {deployment.address(host).private, deployment.facts(host).hostname}
+        if host.spec.workload.engine != "local":
+            page = master_page(first) or {}
+            names = {host.address.private, host.facts().hostname}
             alive = [worker for worker in page.get("workers", []) if worker["state"] == "ALIVE"]
             found["workers"] = sum(worker["host"] in names for worker in alive)
     except ProvisionerError as error:

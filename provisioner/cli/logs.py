@@ -18,24 +18,22 @@ def logs(
 ) -> None:
     """Show what the training and Spark's processes wrote; with --host also what the steps' commands printed there."""
     from provisioner.adapters.store import FolderStore
-    from provisioner.deployment import Deployment
+    from provisioner.deployment import Session
     from provisioner.operations import wiring
     from provisioner.operations.hosts import chosen, looking_at
-    from provisioner.steps.host import work_folder
 
     store = FolderStore.open(name, create=False)
     if not follow:
-        described = Deployment(wiring.saved_spec(name))
-        named = host and chosen(described, host)
-        others = {f"{each}.log" for each in described.host_names if each != named}
+        described = Session(wiring.saved_spec(name))
+        named = chosen(described, host).name if host else None
+        others = {f"{each.name}.log" for each in described.hosts if each.name != named}
         for path in sorted(path for path in store.folder.glob("logs/*.log") if path.name not in others):
             line(f"==> {path} <==")
             line(path.read_text(encoding="utf-8", errors="replace").rstrip("\n"))
         if store.state.removed_at:
             return
-    with looking_at(name) as deployment:
-        named = chosen(deployment, host)
-        deployment.facts(named)
-        folder = shlex.quote(work_folder(deployment, named))
-        words = f"tail -n 50 {'-F' if follow else ''} {folder}/logs/*.log"
-        deployment.shell(named).run(words, timeout_s=None, check=False, on_line=line)
+    with looking_at(name) as session:
+        shown = chosen(session, host)
+        shown.facts()  # the folder is below the login's home
+        words = f"tail -n 50 {'-F' if follow else ''} {shlex.quote(shown.work_folder)}/logs/*.log"
+        shown.shell().run(words, timeout_s=None, check=False, on_line=line)

@@ -135,8 +135,8 @@ def existing(spec: Spec, console: Console) -> list[dict[str, str | None]]:
     if spec.creates_instances:
         wiring.check_place(spec.name, state.place, places.of_inventory(spec, lambda text: None)[0])
     wiring.check_hosts(state, spec)
-    with wiring.looking(hasty(spec)) as deployment:
-        findings = Runner(deployment, steps.plan(deployment), lambda event: None).preview()
+    with wiring.looking(hasty(spec)) as session:
+        findings = Runner(session, steps.plan(session), lambda event: None).preview()
     console.say("\nWhat is there already")
     for _, step, finding in findings:
         detail = f" ({finding.detail})" if finding.detail else ""

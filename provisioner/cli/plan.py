@@ -15,8 +15,8 @@ def plan(inventory: Inventory, as_json: Json = False, online: Online = False) ->
 
     spec = load(inventory)
     console = Console(as_json=as_json)
-    deployment = wiring.for_plan(spec, online=online)
-    planned = steps.plan(deployment)
+    session = wiring.for_plan(spec, online=online)
+    planned = steps.plan(session)
     document = show.plan_document(planned)
     if not as_json:
         show.plan_text(document, console)

@@ -61,14 +61,14 @@ def run(
     spec: Spec = saved.model_copy(update={"workload": workload})
     inventory.check_workload(spec)
     console = Console(as_json=as_json, goes_on=True)
-    with wiring.opened(spec, console.event, create=False) as (deployment, emit):
-        if deployment.store.state.removed_at:
+    with wiring.opened(spec, console.event, create=False) as (session, emit):
+        if session.store.state.removed_at:
             raise StateError(f"{name} was removed", "`provisioner up` makes it anew")
         if spec.creates_instances:
-            _ = deployment.cloud  # verified to be the one it lives in
-        full = steps.plan(deployment)
+            _ = session.cloud  # verified to be the one it lives in
+        full = steps.plan(session)
         ready = tuple(phase for phase in full.phases if phase.name not in ("network", "instances", "training"))
-        plan = Plan(name, (*ready, steps.training(deployment, again=True)))
-        Runner(deployment, plan, emit).up()
+        plan = Plan(name, (*ready, steps.training(session, again=True)))
+        Runner(session, plan, emit).up()
         console.close()
-        show.report(name, deployment.store, console)
+        show.report(name, session.store, console)

@@ -22,8 +22,8 @@ def tunnel(
     from provisioner.operations import tunnels
     from provisioner.operations.hosts import looking_at
 
-    with looking_at(name) as deployment:
-        if deployment.spec.workload.engine == "local":
+    with looking_at(name) as session:
+        if session.spec.workload.engine == "local":
             raise UsageError(f"{name} runs its training without Spark, so there are no pages", "see `provisioner logs`")
 
         def ready(urls: Sequence[tuple[tunnels.Page, str]]) -> None:
@@ -34,4 +34,4 @@ def tunnel(
                 webbrowser.open(urls[0][1])
             line("Ctrl-C ends it")
 
-        tunnels.serve(tunnels.pages(deployment), ready)
+        tunnels.serve(tunnels.pages(session), ready)

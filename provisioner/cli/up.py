@@ -14,7 +14,7 @@ from provisioner.errors import InterruptedRun, UsageError
 
 if TYPE_CHECKING:
     from provisioner.cli.console import Console
-    from provisioner.deployment import Deployment
+    from provisioner.deployment import Session
     from provisioner.inventory.spec import Spec
 
 
@@ -46,12 +46,12 @@ def up(
     document = show.plan_document(steps.plan(wiring.for_plan(spec, online=not yes)))
     if not yes:
         _confirm(spec, document, console, online)
-    with wiring.opened(spec, console.event, create=True) as (deployment, emit):
-        runner = Runner(deployment, steps.plan(deployment), emit)
+    with wiring.opened(spec, console.event, create=True) as (session, emit):
+        runner = Runner(session, steps.plan(session), emit)
         try:
             outcome = runner.up()
             console.close()
-            show.report(spec.name, deployment.store, console)
+            show.report(spec.name, session.store, console)
             if outcome.changed == 0:
                 console.say("\nno changes: everything was there already")
         except KeyboardInterrupt:
@@ -59,22 +59,22 @@ def up(
             if remove:
                 console.warn("interrupted; removing everything, as --rm asks")
             else:
-                raise InterruptedRun("interrupted", _what_exists(deployment)) from None
-            remove_all(runner, deployment, console)
+                raise InterruptedRun("interrupted", _what_exists(session)) from None
+            remove_all(runner, session, console)
             raise InterruptedRun("interrupted", "everything was removed") from None
         except Exception as error:  # also a mistake of ours: what was created must not be left for it
             console.close()
             if not remove:
                 if spec.creates_instances:
-                    console.warn(_what_exists(deployment))
+                    console.warn(_what_exists(session))
                 raise
             console.warn(f"{error}; removing everything, as --rm asks")
-            remove_all(runner, deployment, console)
+            remove_all(runner, session, console)
             raise
         if remove:
-            remove_all(runner, deployment, console)
+            remove_all(runner, session, console)
         elif spec.creates_instances:
-            console.say(f"\n{_what_exists(deployment)}")
+            console.say(f"\n{_what_exists(session)}")
 
 
 def _confirm(spec: Spec, document: dict[str, Any], console: Console, online: bool) -> None:
@@ -91,9 +91,9 @@ def _confirm(spec: Spec, document: dict[str, Any], console: Console, online: boo
         raise UsageError("not confirmed, nothing was done")
 
 
-def _what_exists(deployment: Deployment) -> str:
+def _what_exists(session: Session) -> str:
     """What costs money by now, how much, and what ends it: from the notes in the folder, without asking anybody."""
-    spec, store = deployment.spec, deployment.store
+    spec, store = session.spec, session.store
     command = f"`provisioner down {spec.name}` removes everything"
     if not spec.creates_instances:
         return f"{spec.name} may still be running on its hosts; {command}"

@@ -11,12 +11,14 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from provisioner.deployment.state import Creation
+from provisioner.deployment.state import Creation, InstanceChoice
 from provisioner.deployment.store import Store
 from provisioner.errors import CloudRefusedError, NoCapacityError
+from provisioner.hosts.address import HostAddress
 from provisioner.ports import Clock
-from provisioner.resources import Instance, Kind, Resource
+from provisioner.resources import Instance, Kind, Price, Resource
 from provisioner.step import Observed
+from provisioner.waiting import wait_until
 
 Listed = TypeVar("Listed", Resource, Instance)
 
@@ -25,12 +27,17 @@ LAG_S = 15.0
 
 
 class Journal:
-    """The creations of one deployment, in its state. `progress` is told what is being looked for."""
+    """The creations of one deployment, in its state, and the decisions behind them.
+
+    Attributes:
+        removed: what was deleted, in this process.
+    """
 
     def __init__(self, store: Store, clock: Clock, progress: Callable[[str], None]) -> None:
         self._store = store
         self._clock = clock
         self._progress = progress
+        self.removed: list[Resource] = []
 
     def create(self, kind: Kind, key: str, call: Callable[[str], Sequence[str]]) -> list[str]:
         """Make something once, however often this is begun: the ids that `call` gives for its ClientToken.
@@ -63,14 +70,19 @@ class Journal:
 
     def listed(self, kind: Kind, look: Callable[[], list[Listed]]) -> list[Listed]:
         """What a look gives, once all that was made of a kind is in it; after a while the rest is taken to be gone."""
-        deadline = self._clock.monotonic() + LAG_S
-        while True:
-            resources = look()
-            missing = set(self.made(kind)) - {resource.id for resource in resources}
-            if not missing or self._clock.monotonic() >= deadline:
-                return resources
-            self._progress(f"looking for {', '.join(sorted(missing))}")
-            self._clock.sleep(1.0)
+
+        def missing(resources: list[Listed]) -> list[str]:
+            return sorted(set(self.made(kind)) - {resource.id for resource in resources})
+
+        return wait_until(
+            self._clock,
+            look,
+            lambda resources: not missing(resources),
+            deadline_s=LAG_S,
+            pause_s=1.0,
+            longest_pause_s=1.0,
+            meanwhile=lambda resources: self._progress(f"looking for {', '.join(missing(resources))}"),
+        )
 
     def observe(self, observed: Observed) -> None:
         """Keep what a check saw: it answers what was not answered, and what was made and is not there is gone."""
@@ -81,19 +93,71 @@ class Journal:
             with self._store.changing() as state:
                 state.creations, state.hosts = creations, hosts
 
-    def deleted(self, kind: Kind) -> None:
-        """All that was made of a kind is gone."""
+    def deleted(self, kind: Kind, resources: Sequence[Resource]) -> None:
+        """All that was made of a kind is gone, by an answer that says so: `resources`."""
+        self.removed += resources
         with self._store.changing() as state:
             state.creations = tuple(each for each in state.creations if each.kind != kind or each.ids is None)
+
+    def hosts_are_gone(self) -> None:
+        """The instances are at no address any more."""
+        with self._store.changing() as state:
+            state.hosts = ()
+
+    # ------------------------------------------------------------------------------------------------- decisions
+
+    def subnet_number(self, zone: str) -> int:
+        """Which of the VPC's subnets is a zone's: the n-th zone asked for gets the n-th, and keeps it."""
+        zones = self._store.state.vswitch_zones
+        if zone not in zones:
+            zones = (*zones, zone)
+            with self._store.changing() as state:
+                state.vswitch_zones = zones
+        return zones.index(zone)
+
+    @property
+    def choice(self) -> InstanceChoice | None:
+        """What the last RunInstances call asked for, or is to ask for."""
+        return self._store.state.pending_instances
+
+    @property
+    def pending_choice(self) -> InstanceChoice | None:
+        """What a run asked for that was cut off between the call and its answer: the same token, the same request."""
+        return self.choice if any(each.kind == "instance" for each in self._store.state.unresolved) else None
+
+    def choose(self, choice: InstanceChoice) -> None:
+        """Write down what a RunInstances call is to ask for."""
+        if choice != self.choice:
+            with self._store.changing() as state:
+                state.pending_instances = choice
+
+    def note_price(self, price: Price) -> None:
+        """Keep the price of all instances together."""
+        with self._store.changing() as state:
+            state.price = price
+
+    @property
+    def hosts(self) -> tuple[HostAddress, ...]:
+        """Where the instances are; () until all have been seen running in this life."""
+        return self._store.state.hosts
+
+    # ------------------------------------------------------------------------------------------------- what is lost
 
     def await_lost_replies(self, look: Callable[[Kind], list[Resource]]) -> None:
         """A creating call whose answer is not known may have made what does not show yet: look for a while."""
         deadline = self._clock.monotonic() + LAG_S
-        for creation in self._store.state.unresolved:
-            known = set(self.made(creation.kind))
-            while not {resource.id for resource in look(creation.kind)} - known and self._clock.monotonic() < deadline:
-                self._progress(f"looking for a {creation.kind} whose creation was not answered")
-                self._clock.sleep(1.0)
+        for kind in [creation.kind for creation in self._store.state.unresolved]:
+            wait_until(
+                self._clock,
+                lambda kind=kind: {resource.id for resource in look(kind)} - set(self.made(kind)),  # type: ignore[misc]
+                bool,
+                deadline_s=deadline - self._clock.monotonic(),
+                pause_s=1.0,
+                longest_pause_s=1.0,
+                meanwhile=lambda _, kind=kind: self._progress(  # type: ignore[misc]
+                    f"looking for a {kind} whose creation was not answered"
+                ),
+            )
 
     def _token(self, kind: Kind, key: str) -> str:
         """On the disk before it is used; the same one as long as its call is not answered."""

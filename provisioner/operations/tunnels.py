@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from provisioner.deployment import Deployment
+from provisioner.deployment import Host, Session
 from provisioner.errors import ProvisionerError
 from provisioner.ports import Connection
 from provisioner.step import Presence
@@ -31,29 +31,32 @@ class Page:
     port: int
 
 
-def pages(deployment: Deployment) -> list[Page]:
+def pages(session: Session) -> list[Page]:
     """The master's page, each worker's as the master knows them, the application's and the history server's.
 
     The last is started where it does not run: after a training that failed its pages say what happened.
     """
-    first = deployment.host_names[0]
-    history = next((step for _, step in plan(deployment).steps() if isinstance(step, HistoryStep)), None)
+    first = session.hosts[0]
+    history = next((step for _, step in plan(session).steps() if isinstance(step, HistoryStep)), None)
     if history and history.check().presence is not Presence.PRESENT:
         history.apply()
-    by_hostname = deployment.spec.spark.master == "hostname"  # then Spark listens on every address
-    address = {name: "127.0.0.1" if by_hostname else deployment.address(name).private for name in deployment.host_names}
-    hosts = {deployment.address(name).private: name for name in deployment.host_names}
-    hosts |= {deployment.facts(name).hostname: name for name in deployment.host_names}
-    found = [Page("Spark master", deployment.connection(first), address[first], MASTER_PAGE_PORT)]
-    for worker in (master_page(deployment) or {}).get("workers", []):
+    by_hostname = session.spec.spark.master == "hostname"  # then Spark listens on every address
+
+    def page(title: str, host: Host, port: int) -> Page:
+        return Page(title, host.connection(), "127.0.0.1" if by_hostname else host.address.private, port)
+
+    hosts = {host.address.private: host for host in session.hosts}
+    hosts |= {host.facts().hostname: host for host in session.hosts}
+    pages = [page("Spark master", first, MASTER_PAGE_PORT)]
+    for worker in (master_page(first) or {}).get("workers", []):
         host = hosts.get(worker["host"])
         if host and worker["state"] == "ALIVE":
             port = int(worker["webuiaddress"].rpartition(":")[2])
-            found.append(Page(f"worker on {host}", deployment.connection(host), address[host], port))
-    found.append(Page("running application", deployment.connection(first), address[first], APPLICATION_PORT))
+            pages.append(page(f"worker on {host.name}", host, port))
+    pages.append(page("running application", first, APPLICATION_PORT))
     if history:
-        found.append(Page("history", deployment.connection(first), address[first], HISTORY_PORT))
-    return found
+        pages.append(page("history", first, HISTORY_PORT))
+    return pages
 
 
 def serve(pages: Sequence[Page], on_ready: Callable[[Sequence[tuple[Page, str]]], None]) -> None:

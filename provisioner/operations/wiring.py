@@ -1,4 +1,4 @@
-"""Builds the adapters and hands them to a Deployment: the only place that knows which adapter stands behind a port."""
+"""Builds the adapters and hands them to a Session: the only place that knows which adapter stands behind a port."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from provisioner.deployment import Deployment, Outside
+from provisioner.deployment import Deployment, Ports, Session
 from provisioner.deployment.state import Place, State
 from provisioner.errors import DriftError, ProvisionerError, StateError, UsageError
 from provisioner.hosts.address import HostAddress
@@ -28,29 +28,29 @@ if TYPE_CHECKING:
 Emit = Callable[[Event], None]
 
 
-def for_plan(spec: Spec, *, online: bool = False) -> Deployment:
+def for_plan(spec: Spec, *, online: bool = False) -> Session:
     """A deployment that can only be described. For provider: local this machine is asked for its CPUs.
 
     `online`: the service is asked about instance types that the catalog lacks.
     """
     if spec.provider != "local":
-        deployment = Deployment(spec)
+        described_types = None
         if online and spec.creates_instances and unlisted_types(spec.cloud):
             from provisioner.steps.instance_types import ask
 
             _, cloud = places.of_inventory(spec, lambda text: None)
-            deployment.described_types.update(ask(cloud, spec.cloud))
-        return deployment
+            described_types = ask(cloud, spec.cloud)
+        return Session(spec, described_types=described_types)
     from provisioner.adapters.local import LocalConnection
     from provisioner.adapters.store import state_root
     from provisioner.hosts.facts import FACTS_SCRIPT, parse_facts
 
     facts = parse_facts(LocalConnection("localhost", home=Path.home()).run(FACTS_SCRIPT).output, "localhost")
-    return Deployment(spec, local_facts=replace(facts, home=str(_local_home(state_root() / spec.name))))
+    return Session(spec, local_facts=replace(facts, home=str(_local_home(state_root() / spec.name))))
 
 
 @contextmanager
-def opened(spec: Spec, emit: Emit, *, create: bool) -> Iterator[tuple[Deployment, Emit]]:
+def opened(spec: Spec, emit: Emit, *, create: bool) -> Iterator[tuple[Session, Emit]]:
     """A deployment with its folder locked and its adapters built, and what to tell events to, which also keeps them.
 
     Connections are closed at the end. With `create` the deployment begins where the inventory leads to, without one it
@@ -67,11 +67,11 @@ def opened(spec: Spec, emit: Emit, *, create: bool) -> Iterator[tuple[Deployment
             begin(store, spec, place)
 
         record = _recorder(store, emit)
-        deployment = Deployment(spec, outside(spec, store, record, there))
+        session = Session(spec, ports(spec, store, record, there))
         try:
-            yield deployment, record
+            yield session, record
         finally:
-            deployment.close()
+            session.close()
 
 
 def _recorder(store: FolderStore, emit: Emit) -> Emit:
@@ -93,16 +93,16 @@ def _recorder(store: FolderStore, emit: Emit) -> Emit:
 
 
 @contextmanager
-def looking(spec: Spec) -> Iterator[Deployment]:
+def looking(spec: Spec) -> Iterator[Session]:
     """A deployment to look at: its folder is neither locked nor changed, so that one can look while `up` runs."""
     from provisioner.adapters.store import FolderStore
 
     store = FolderStore.open(spec.name, create=False, read_only=True)
-    deployment = Deployment(spec, outside(spec, store, lambda event: None))
+    session = Session(spec, ports(spec, store, lambda event: None))
     try:
-        yield deployment
+        yield session
     finally:
-        deployment.close()
+        session.close()
 
 
 def check_place(name: str, recorded: Place, place: Place) -> None:
@@ -190,7 +190,7 @@ def has_images(spec: Spec) -> bool:
     return not store.state.removed_at and all(each and each.tag == tag for each in given)
 
 
-def outside(spec: Spec, store: FolderStore, emit: Emit, there: EcsCloud | None = None) -> Outside:
+def ports(spec: Spec, store: FolderStore, emit: Emit, there: EcsCloud | None = None) -> Ports:
     """All adapters for a deployment; `there` is its cloud, when somebody is connected already.
 
     Else the cloud is connected to, and its account verified, when it is first asked for.
@@ -200,7 +200,7 @@ def outside(spec: Spec, store: FolderStore, emit: Emit, there: EcsCloud | None =
 
     progress = _progress(emit)
     clock = SystemClock()
-    return Outside(
+    return Ports(
         store=store,
         clock=clock,
         connector=_connector(spec, store, progress),
@@ -325,8 +325,7 @@ def status(name: str, now: datetime) -> dict[str, Any]:
     found["age_s"] = round((now - store.state.created_at).total_seconds())
     if not spec.creates_instances:
         found["hosts"] = [
-            {"name": n, "address": Deployment(spec).address(n).address, "state": "not ours"}
-            for n in Deployment(spec).host_names
+            {"name": host.name, "address": host.address.address, "state": "not ours"} for host in Session(spec).hosts
         ]
         return found
     cloud = places.open_recorded(name, store.state.place, lambda text: None)

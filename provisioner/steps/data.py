@@ -5,9 +5,10 @@ from __future__ import annotations
 import shlex
 from typing import NamedTuple
 
-from provisioner.deployment import Deployment
+from provisioner.deployment.host import Host
 from provisioner.errors import HostError
 from provisioner.step import ABSENT, Description, Finding, Presence
+from provisioner.steps.base import HostStep
 
 SYNTHETIC = "synthetic"
 
@@ -42,16 +43,15 @@ class _Seen(NamedTuple):
         return ""
 
 
-class DataStep:
-    """Looks at the data on one host; nothing is changed, so it is present or an error."""
+class DataStep(HostStep):
+    """Looks at the data on one host, and on the first; nothing is changed, so it is present or an error."""
 
-    def __init__(self, deployment: Deployment, host: str) -> None:
-        self.deployment = deployment
-        self.host: str | None = host
-        self._host = host
-        self.name = f"data/{host}"
-        self.owner: str | None = "nothing"
-        self._path = deployment.spec.workload.data
+    part = "data"
+
+    def __init__(self, host: Host, first: Host) -> None:
+        super().__init__(host)
+        self._first = first
+        self._path = host.spec.workload.data
 
     def describe(self) -> Description:
         """Where it has to be."""
@@ -62,18 +62,14 @@ class DataStep:
         seen = self._seen(self._host)
         if not seen or not seen.words:
             return ABSENT
-        first = self._seen(self.deployment.host_names[0])
+        first = self._seen(self._first)
         if first and first.digest != seen.digest:
-            return Finding(Presence.ABSENT, f"{seen.words}, where {self.deployment.host_names[0]} has {first.words}")
+            return Finding(Presence.ABSENT, f"{seen.words}, where {self._first.name} has {first.words}")
         return Finding(Presence.PRESENT, seen.words)
 
-    def _seen(self, host: str) -> _Seen | None:
+    def _seen(self, host: Host) -> _Seen | None:
         script = _LOOK.format(path=shlex.quote(self._path))
-        lines = self.deployment.shell(host).run(f"bash -c {shlex.quote(script)}", timeout_s=600).output.split()
-        if len(lines) < 5:
-            return None
-        files, validation_files, classes, texts = map(int, lines[:4])
-        return _Seen(files, validation_files, classes, texts, digest=lines[4])
+        return _parse_look(host.shell().run(f"bash -c {shlex.quote(script)}", timeout_s=600).output)
 
     def apply(self) -> None:
         """Nobody but its owner can bring the data.
@@ -82,18 +78,26 @@ class DataStep:
             HostError: always; with what is missing or different.
         """
         finding = self.check()
-        inside = " and name it in image.volumes" if self.deployment.spec.runtime == "docker" else ""
+        inside = " and name it in image.volumes" if self._spec.runtime == "docker" else ""
         remedy = f"copy the data there or mount the shared folder (NFS, OSS) at that path{inside}"
         if finding.detail:
             raise HostError(
-                f"{self._host} has other training data in {self._path}: {finding.detail}", remedy, host=self._host
+                f"{self._host.name} has other training data in {self._path}: {finding.detail}",
+                remedy,
+                host=self._host.name,
             )
         raise HostError(
-            f"{self._host} has no training data in {self._path}: "
+            f"{self._host.name} has no training data in {self._path}: "
             "neither train-00000-of-N files nor train/CLASS folders nor a train*.json",
             remedy,
-            host=self._host,
+            host=self._host.name,
         )
 
-    def undo(self) -> None:
-        """Never called: it leaves nothing."""
+
+def _parse_look(output: str) -> _Seen | None:
+    """What the look printed; None where there is no such folder."""
+    words = output.split()
+    if len(words) < 5:
+        return None
+    files, validation_files, classes, texts = map(int, words[:4])
+    return _Seen(files, validation_files, classes, texts, digest=words[4])

@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 
 from provisioner import catalog
-from provisioner.deployment import Deployment
 from provisioner.errors import HostError
 from provisioner.hosts.facts import HostFacts
 from provisioner.inventory.mirrors import check_reach, host_of
 from provisioner.render import render
 from provisioner.step import ABSENT, Description, Finding, Presence, RenderedFile
+from provisioner.steps.base import HostStep
 
 SCRIPT = "provisioner/install-docker.sh"
 """Below the login's home folder."""
@@ -18,22 +18,17 @@ SCRIPT = "provisioner/install-docker.sh"
 INSTALL_TIMEOUT_S = 1800.0
 
 
-class DockerStep:
+class DockerStep(HostStep):
     """A running Docker engine on one host. One that is there already is left alone; the packages outlive `down`."""
 
-    def __init__(self, deployment: Deployment, host: str) -> None:
-        self.deployment = deployment
-        self.host: str | None = host
-        self._host = host
-        self.name = f"docker/{host}"
-        self.owner: str | None = deployment.host_owner or "host"
+    part = "docker"
 
     def describe(self) -> Description:
         """The script. Of a host that is not known yet it depends on what the host turns out to be.
 
         Raises UsageError for a repository that does not answer in the region.
         """
-        facts = self.deployment.facts_or_expected(self._host)
+        facts = self._host.facts_or_expected
         if not facts.distribution:
             return Description("Install and start Docker, unless it runs already")
         chosen = self._recipe(facts)
@@ -41,66 +36,61 @@ class DockerStep:
             return Description("Use the Docker engine that is there", warnings=(self._unknown(facts).message,))
         warnings: tuple[str, ...] = ()
         if chosen.title == "docker-ce":
-            mirror = self.deployment.spec.docker.repository_mirror
+            mirror = self._spec.docker.repository_mirror
             remedy = "take it out to use Alibaba's own"
-            warnings = check_reach(
-                self.deployment.spec, "docker.repository_mirror", "docker-ce", host_of(mirror), remedy
-            )
+            warnings = check_reach(self._spec, "docker.repository_mirror", "docker-ce", host_of(mirror), remedy)
         return Description(
             f"Install and start Docker: {chosen.title}",
-            files=(RenderedFile(self._host, SCRIPT, self._script(chosen, facts), 0o755),),
+            files=(RenderedFile(self._host.name, SCRIPT, self._script(chosen, facts), 0o755),),
             warnings=warnings,
         )
 
     def check(self) -> Finding:
         """Present when the engine answers."""
-        version = self.deployment.engine(self._host).ping()
+        version = self._host.engine().ping()
         return ABSENT if version is None else Finding(Presence.PRESENT, f"Docker {version}")
 
     def apply(self) -> None:
         """Upload the script and run it, as root."""
-        facts = self.deployment.facts(self._host)
+        facts = self._host.facts()
         chosen = self._recipe(facts)
         if chosen is None:
             raise self._unknown(facts)
-        connection = self.deployment.connection(self._host)
+        connection = self._host.connection()
         sudo = "" if facts.user == "root" else "sudo -n "
         if sudo and connection.run("sudo -n true", timeout_s=60, check=False).status != 0:
             raise HostError(
-                f"{facts.user} on {self._host} may not use sudo without a password, so Docker cannot be installed",
+                f"{facts.user} on {self._host.name} may not use sudo without a password, so Docker cannot be installed",
                 "log in as another user (ssh.user), or install and start Docker there",
-                host=self._host,
+                host=self._host.name,
             )
         connection.put(self._script(chosen, facts).encode(), SCRIPT, mode=0o755)
         connection.run(f"{sudo}bash {SCRIPT}", timeout_s=INSTALL_TIMEOUT_S, on_line=self._tell)
 
-    def undo(self) -> None:
-        """Never called: packages stay, they are the host's."""
-
     def _tell(self, line: str) -> None:
         """Of a package manager's hundreds of lines, only the script's own."""
         if line.startswith("==> "):
-            self.deployment.progress(f"{self._host}: {line[4:]}")
+            self._host.tell(line[4:])
 
     def _recipe(self, facts: HostFacts) -> catalog.DockerRecipe | None:
-        package = self.deployment.spec.docker.package
+        package = self._spec.docker.package
         return catalog.docker_recipe(facts.distribution, facts.distribution_version, facts.package_manager, package)
 
     def _script(self, chosen: catalog.DockerRecipe, facts: HostFacts) -> str:
         return render(
             f"docker/{chosen.script}",
             title=chosen.title,
-            mirror=shlex.quote(self.deployment.spec.docker.repository_mirror.rstrip("/")),
+            mirror=shlex.quote(self._spec.docker.repository_mirror.rstrip("/")),
             distribution=shlex.quote(facts.distribution),
             codename=shlex.quote(chosen.codename),
         )
 
     def _unknown(self, facts: HostFacts) -> HostError:
         system = f"{facts.distribution} {facts.distribution_version}".strip() or "its distribution"
-        package = self.deployment.spec.docker.package
+        package = self._spec.docker.package
         what = "Docker" if package == "auto" else package
         return HostError(
-            f"how to install {what} on {self._host} is not known for {system}",
+            f"how to install {what} on {self._host.name} is not known for {system}",
             "install and start Docker there: an engine that runs is left as it is",
-            host=self._host,
+            host=self._host.name,
         )

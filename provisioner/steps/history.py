@@ -23,7 +23,7 @@ class HistoryStep(SparkStep):
             pid_file=shlex.quote(_pids(layout)),
             log_file=shlex.quote(f"{layout.work}/logs/history.log"),
         )
-        return RenderedFile(self._host, f"{layout.bin}/start-history.sh", text, 0o755)
+        return RenderedFile(self._host.name, f"{layout.bin}/start-history.sh", text, 0o755)
 
     def describe(self) -> Description:
         """One process."""
@@ -32,13 +32,13 @@ class HistoryStep(SparkStep):
     def check(self) -> Finding:
         """Present when the process that we started lives."""
         look = f'grep -qs deploy.history "/proc/$(cat {shlex.quote(_pids(self.layout))} 2>/dev/null)/cmdline"'
-        return PRESENT if self.deployment.shell(self._host).run(look, check=False).status == 0 else ABSENT
+        return PRESENT if self._host.shell().run(look, check=False).status == 0 else ABSENT
 
     def apply(self) -> None:
         """Start it."""
         layout = self.layout
         self.stop(_pids(layout))
-        shell, script = self.deployment.shell(self._host), self._script(layout)
+        shell, script = self._host.shell(), self._script(layout)
         shell.put(script.content.encode(), script.path, mode=script.mode)
         shell.run(f"bash {shlex.quote(script.path)}", timeout_s=60)
 

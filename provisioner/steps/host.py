@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable, Sequence
 
 from provisioner import catalog
-from provisioner.deployment import Deployment
+from provisioner.deployment.host import Host
 from provisioner.errors import HostError, HostKeyError
 from provisioner.hosts import topology
 from provisioner.hosts.expected import missing_flags, missing_words
@@ -13,29 +14,31 @@ from provisioner.hosts.facts import HostFacts
 from provisioner.inventory.mirrors import trusted_host
 from provisioner.render import render
 from provisioner.step import Description, Finding, Presence, RenderedFile
-from provisioner.steps.host_key import read_host_keys
+from provisioner.steps.base import HostStep
 
 
-class LoginStep:
+class LoginStep(HostStep):
     """Log in and read the facts: nothing is changed on the host, so it is present or an error.
 
     But for a host of ours that shows another key than the one that was read (too early in its first start, or it was
-    given a new system disk since): the account can be asked again, once, which key is right.
+    given a new system disk since): the account can be asked again, once, which key is right. `read_keys` does that; it
+    is None where nobody knows better than the host itself.
     """
 
-    def __init__(self, deployment: Deployment, host: str) -> None:
-        self.deployment = deployment
-        self.host: str | None = host
-        self._host = host
-        self.name = f"login/{host}"
-        self.owner: str | None = "nothing"
+    part = "login"
+
+    def __init__(self, host: Host, read_keys: Callable[[Sequence[Host]], None] | None) -> None:
+        super().__init__(host)
+        self._read_keys = read_keys
 
     def describe(self) -> Description:
         """One connection, one round trip."""
-        local = self.deployment.spec.provider == "local"
+        local = self._spec.provider == "local"
         warnings = []
-        if not self.deployment.facts_are_known(self._host):
-            warnings.append(f"{self._host}: its CPUs are read at `up`; until then the worker scripts show a stand-in")
+        if not self._host.facts_are_known:
+            warnings.append(
+                f"{self._host.name}: its CPUs are read at `up`; until then the worker scripts show a stand-in"
+            )
         return Description(
             "Read CPU, memory and topology" if local else "Log in over SSH and read CPU, memory and topology",
             warnings=tuple(warnings),
@@ -44,20 +47,18 @@ class LoginStep:
     def check(self) -> Finding:
         """What the host is."""
         try:
-            facts = self.deployment.facts(self._host)
+            facts = self._host.facts()
         except HostKeyError:
-            if not self._can_read_key():
+            if self._read_keys is None:
                 raise
             return Finding(Presence.ABSENT, "it shows another host key than the known one")
         bf16 = catalog.bf16_of(facts.cpu_flags)
-        rented = self.deployment.rented_type(self._host)
+        rented = self._host.rented_type
         missing = missing_flags(facts, rented)
         if missing:
-            self.deployment.progress(f"{self._host}: {missing_words(facts, missing, rented)}")
+            self._host.tell(missing_words(facts, missing, rented))
         elif not bf16:
-            self.deployment.progress(
-                f"{self._host}: {facts.cpu_model} has no bfloat16 instructions; bfloat16 runs, but slower than it could"
-            )
+            self._host.tell(f"{facts.cpu_model} has no bfloat16 instructions; bfloat16 runs, but slower than it could")
         cores = topology.physical_cores(facts.cpus)
         return Finding(
             Presence.PRESENT,
@@ -65,88 +66,79 @@ class LoginStep:
             + (f"; {', '.join(missing)} not shown" if missing else ""),
         )
 
-    def _can_read_key(self) -> bool:
-        spec = self.deployment.spec
-        return spec.creates_instances and spec.ssh.host_keys == "strict"
-
     def apply(self) -> None:
         """Read the host's key once more through Cloud Assistant; raises HostKeyError if it still shows another."""
-        self.deployment.progress(
-            f"{self._host}: its host key is not the known one, which is read again through Cloud Assistant"
-        )
-        read_host_keys(self.deployment, [self.deployment.address(self._host)])
-        self.deployment.facts(self._host)
-
-    def undo(self) -> None:
-        """Never called: a login leaves nothing."""
+        if self._read_keys is not None:
+            self._host.tell("its host key is not the known one, which is read again through Cloud Assistant")
+            self._read_keys([self._host])
+            self._host.facts()
 
 
-class ProgramsStep:
+class ProgramsStep(HostStep):
     """`runtime: host`: Java 17 or later, numactl, and a Python that has TensorFlow and Spark.
 
     What is missing is installed where we may: on hosts that are not simulated, with root or passwordless sudo. Where
     numactl cannot be had, taskset binds the workers instead.
     """
 
-    def __init__(self, deployment: Deployment, host: str) -> None:
-        self.deployment = deployment
-        self.host: str | None = host
-        self._host = host
-        self.name = f"programs/{host}"
-        self.owner: str | None = deployment.host_owner or "host"
+    part = "programs"
 
     def describe(self) -> Description:
         """The script that looks, and installs when told to; of an unknown host it depends on the system."""
-        files = (RenderedFile(self._host, self._path(), self._script(), 0o755),) if self._facts().distribution else ()
-        index = self.deployment.spec.mirrors.package_index
+        files = (
+            (RenderedFile(self._host.name, self._path(), self._script(), 0o755),) if self._facts().distribution else ()
+        )
+        index = self._spec.mirrors.package_index
         source = f" from {index}" if index else ""
         return Description(f"Provide Java 17+, numactl, TensorFlow and Spark{source}", files=files)
 
     def _facts(self) -> HostFacts:
-        return self.deployment.facts_or_expected(self._host)
+        return self._host.facts_or_expected
 
     def _path(self) -> str:
-        return f"{work_folder(self.deployment, self._host)}/bin/programs.sh"
+        return f"{self._host.work_folder}/bin/programs.sh"
 
     def _script(self) -> str:
-        folder = work_folder(self.deployment, self._host)
-        return programs_script(self._facts(), f"{folder}/venv", self.deployment.spec.mirrors.package_index)
+        folder = self._host.work_folder
+        return programs_script(self._facts(), f"{folder}/venv", self._spec.mirrors.package_index)
 
     def check(self) -> Finding:
         """Ask the host; the first line that says `missing` is the answer."""
-        connection = self.deployment.connection(self._host)
-        self.deployment.facts(self._host)
+        connection = self._host.connection()
+        self._host.facts()
         answer = connection.run(f"bash -c {shlex.quote(self._script())} programs look", timeout_s=120)
-        missing = [line.split(" ", 1)[1] for line in answer.output.splitlines() if line.startswith("missing ")]
+        missing = parse_missing(answer.output)
         needed = [what for what in missing if what != "numactl"]
         if needed:
             return Finding(Presence.ABSENT, "missing: " + ", ".join(missing))
         if missing:
-            self.deployment.progress(f"{self._host}: numactl is missing; taskset binds the workers instead")
+            self._host.tell("numactl is missing; taskset binds the workers instead")
         return Finding(Presence.PRESENT)
 
     def apply(self) -> None:
         """Install."""
-        connection = self.deployment.connection(self._host)
+        connection = self._host.connection()
         connection.put(self._script().encode(), self._path(), mode=0o755)
         result = connection.run(
             f"bash {shlex.quote(self._path())} install",
             timeout_s=1800,
             check=False,
-            on_line=lambda line: self.deployment.progress(f"{self._host}: {line}"),
+            on_line=self._host.tell,
         )
         if result.status != 0:
             tail = result.output.splitlines()[-20:]
             raise HostError(
-                f"{self._host} lacks what Spark and TensorFlow need: {tail[-1] if tail else 'no output'}",
+                f"{self._host.name} lacks what Spark and TensorFlow need: {tail[-1] if tail else 'no output'}",
                 "install it there, or use an image with runtime: docker",
-                host=self._host,
+                host=self._host.name,
                 tail=tail,
             )
-        self.deployment.forget_facts(self._host)
+        self._host.forget_facts()
 
-    def undo(self) -> None:
-        """Never called: packages stay, they are the host's."""
+
+def parse_missing(output: str) -> list[str]:
+    """What the script's `look` misses: the rest of each line that says `missing`."""
+    return [line.split(" ", 1)[1] for line in output.splitlines() if line.startswith("missing ")]
 
 
 def programs_script(facts: HostFacts, venv: str, package_index: str | None = None) -> str:
@@ -172,18 +164,11 @@ def programs_script(facts: HostFacts, venv: str, package_index: str | None = Non
     )
 
 
-def work_folder(deployment: Deployment, host: str) -> str:
-    """The deployment's folder where Spark runs: in the login's home, or where the image has room for it."""
-    if deployment.spec.runtime == "docker":
-        return deployment.container_image.work_dir + "/provisioner"
-    return f"{deployment.facts_or_expected(host).home}/provisioner/{deployment.spec.name}"
-
-
-def remove_work_folder(deployment: Deployment, host: str) -> None:
-    """Remove that folder from a host, and the one around it when nothing else is in it."""
-    deployment.facts(host)  # it is below the login's home
-    folder = work_folder(deployment, host)
+def remove_work_folder(host: Host) -> None:
+    """Remove the deployment's folder from a host, and the one around it when nothing else is in it."""
+    host.facts()  # it is below the login's home
+    folder = host.work_folder
     around = folder.rpartition("/")[0]
-    deployment.connection(host).run(
+    host.connection().run(
         f"rm -rf {shlex.quote(folder)} && rmdir {shlex.quote(around)} 2>/dev/null || true", timeout_s=600
     )

@@ -11,8 +11,7 @@ from hashlib import sha256
 from pathlib import PurePosixPath
 
 from provisioner import catalog
-from provisioner.deployment import Deployment
-from provisioner.deployment.state import GivenImage
+from provisioner.deployment.host import Host
 from provisioner.errors import HostError, UsageError
 from provisioner.inventory.mirrors import check_reach, host_of, registry_of
 from provisioner.inventory.spec import ImageSpec, RegistryLoginSpec, Spec
@@ -20,29 +19,21 @@ from provisioner.ports import ContainerRequest, ContainerState, Engine, OnLine
 from provisioner.render import data_folder, workload_files
 from provisioner.secret import Secret
 from provisioner.step import ABSENT, Description, Finding, Presence
-from provisioner.steps.host import work_folder
+from provisioner.steps.base import HostStep
 
 PULL_NEEDS_GIB = 10.0
 """The paper's image is about 3 GiB packed; pulling holds it packed and unpacked."""
 
 
-class _ImageUser:
+class _ImageUser(HostStep):
     """What the image's and the container's step have in common."""
-
-    part = ""
-
-    def __init__(self, deployment: Deployment, host: str) -> None:
-        self.deployment = deployment
-        self.host: str | None = host
-        self._host = host
-        self.name = f"{self.part}/{host}"
 
     @property
     def image(self) -> ImageSpec:
         """The inventory's image. Raises UsageError when there is none, which the inventory's own checks rule out."""
-        if self.deployment.spec.image is None:
+        if self._spec.image is None:
             raise UsageError("runtime: docker needs an image")
-        return self.deployment.spec.image
+        return self._spec.image
 
     @property
     def tag(self) -> str:
@@ -59,10 +50,6 @@ class ImageStep(_ImageUser):
 
     part = "image"
 
-    def __init__(self, deployment: Deployment, host: str) -> None:
-        super().__init__(deployment, host)
-        self.owner: str | None = deployment.host_owner or "host"
-
     @property
     def needs_gib(self) -> float:
         """Free disk space that pulling or building takes."""
@@ -76,10 +63,10 @@ class ImageStep(_ImageUser):
         images that are out of reach in the region.
         """
         image = self.image
-        warnings = [f"{self._host}: {warning}" for warning in reach_warnings(self.deployment.spec, image)]
+        warnings = [f"{self._host.name}: {warning}" for warning in reach_warnings(self._spec, image)]
         if image.registry_login and not os.environ.get(image.registry_login.password_env):
             warnings.append(
-                f"{self._host}: the registry's password is missing: set {image.registry_login.password_env}"
+                f"{self._host.name}: the registry's password is missing: set {image.registry_login.password_env}"
             )
         if image.pull:
             mirror = f" (from {image.registry_mirror})" if image.registry_mirror else ""
@@ -88,37 +75,30 @@ class ImageStep(_ImageUser):
             f" --build-arg {name}={shlex.quote(value)}" for name, value in sorted(image.build_arguments.items())
         )
         if warning := catalog.image_recipes()[str(image.build)].warning:
-            warnings.append(f"{self._host}: {image.build} {warning}")
+            warnings.append(f"{self._host.name}: {image.build} {warning}")
         return Description(f"docker build -t {self.tag}{arguments} {image.build}", warnings=tuple(warnings))
 
     def check(self) -> Finding:
         """Present when the engine has the tag."""
-        found = self.deployment.engine(self._host).image_id(self.tag)
+        found = self._host.engine().image_id(self.tag)
         return Finding(Presence.PRESENT, found) if found else ABSENT
 
     def apply(self) -> None:
         """Pull, or build after pulling the base images; the digest goes into the deployment's folder."""
-        engine = self.deployment.engine(self._host)
+        engine = self._host.engine()
         image = self.image
         free = engine.free_gib()
         if free < self.needs_gib:
             raise HostError(
-                f"{self._host} has {free:.1f} GiB left for images, {self.tag} needs {self.needs_gib:g}",
+                f"{self._host.name} has {free:.1f} GiB left for images, {self.tag} needs {self.needs_gib:g}",
                 "make room there (docker system prune), give it a larger disk (cloud.system_disk.size_gib), or set "
                 "image.needs_gib if that is too much",
-                host=self._host,
+                host=self._host.name,
             )
-        tell = self.deployment.recorder(self._host, self.describe().title, self._tell)
+        tell = self._host.recorder(self.describe().title, self._host.tell)
         digest = provide(engine, image, self.tag, tell)
-        with self.deployment.store.changing() as state:
-            state.images = {**state.images, self._host: GivenImage(tag=self.tag, digest=digest)}
-        self.deployment.progress(f"{self._host}: {self.tag} is {digest}")
-
-    def undo(self) -> None:
-        """Never called: images stay, they are the host's."""
-
-    def _tell(self, line: str) -> None:
-        self.deployment.progress(f"{self._host}: {line}")
+        self._host.note_image(self.tag, digest)
+        self._host.tell(f"{self.tag} is {digest}")
 
 
 class ContainerStep(_ImageUser):
@@ -126,9 +106,9 @@ class ContainerStep(_ImageUser):
 
     part = "container"
 
-    def __init__(self, deployment: Deployment, host: str) -> None:
-        super().__init__(deployment, host)
-        self.owner: str | None = deployment.host_owner
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        self.undone = not host.is_ours
 
     def request(self) -> ContainerRequest:
         """How it is started: with numactl's one capability, or as the paper does."""
@@ -140,7 +120,7 @@ class ContainerStep(_ImageUser):
             capabilities=() if image.privileged else ("SYS_NICE",),
             volumes=image.volumes,
             # Spark's processes note their ids in these files; one that is noted and gone has crashed.
-            health=f"for p in $(cat {shlex.quote(work_folder(self.deployment, self._host))}/*.pid 2>/dev/null); do "
+            health=f"for p in $(cat {shlex.quote(self._host.work_folder)}/*.pid 2>/dev/null); do "
             "[ -d /proc/$p ] || exit 1; done",
         )
 
@@ -155,7 +135,7 @@ class ContainerStep(_ImageUser):
 
     def check(self) -> Finding:
         """Present when a container of this image runs under the name, with these rights, volumes and health check."""
-        engine = self.deployment.engine(self._host)
+        engine = self._host.engine()
         found = engine.container(self.image.container)
         if found is None:
             return ABSENT
@@ -178,11 +158,11 @@ class ContainerStep(_ImageUser):
 
     def apply(self) -> None:
         """Start it, in place of an older one of ours."""
-        self.deployment.engine(self._host).start(self.request())
+        self._host.engine().start(self.request())
 
     def undo(self) -> None:
         """Remove it; one that was there before us stays."""
-        self.deployment.engine(self._host).remove(self.image.container)
+        self._host.engine().remove(self.image.container)
 
 
 def _plain(volumes: Mapping[str, str]) -> set[tuple[PurePosixPath, PurePosixPath]]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from provisioner import catalog
-from provisioner.deployment import Deployment
+from provisioner.deployment.cloud_access import CloudAccess
 from provisioner.hosts.expected import described_types, unlisted_types
 from provisioner.inventory.spec import CloudSpec
 from provisioner.ports import Cloud
-from provisioner.step import Description, Finding, Presence
+from provisioner.step import Description, Finding, Presence, Step
 
 
 def ask(cloud: Cloud, spec: CloudSpec) -> dict[str, catalog.InstanceType]:
@@ -19,28 +19,20 @@ def ask(cloud: Cloud, spec: CloudSpec) -> dict[str, catalog.InstanceType]:
     return described_types(spec, cloud.type_offers(unlisted)) if unlisted else {}
 
 
-class InstanceTypesStep:
+class InstanceTypesStep(Step):
     """The service's word on the types that the catalog lacks."""
 
     name = "instance-types"
-    host: str | None = None
-    owner: str | None = "nothing"
 
-    def __init__(self, deployment: Deployment) -> None:
-        self.deployment = deployment
+    def __init__(self, access: CloudAccess) -> None:
+        self._access = access
 
     def describe(self) -> Description:
         """One question."""
-        return Description(f"Ask what processor {', '.join(unlisted_types(self.deployment.spec.cloud))} has")
+        return Description(f"Ask what processor {', '.join(unlisted_types(self._access.spec.cloud))} has")
 
     def check(self) -> Finding:
         """Present when all of them can do bfloat16, else an error."""
-        described = ask(self.deployment.cloud, self.deployment.spec.cloud)
-        self.deployment.described_types.update(described)
+        described = ask(self._access.cloud, self._access.spec.cloud)
+        self._access.deployment.described_types.update(described)
         return Finding(Presence.PRESENT, "; ".join(f"{name}: {known.cpu}" for name, known in described.items()))
-
-    def apply(self) -> None:
-        """Never called: `check` succeeds or raises."""
-
-    def undo(self) -> None:
-        """Never called: a question leaves nothing."""

@@ -9,37 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from ipaddress import ip_network
 
-from provisioner.deployment import Deployment
+from provisioner.deployment.cloud_access import CloudAccess
 from provisioner.errors import CloudRefusedError, DriftError, StateError
-from provisioner.resources import TAG_NAME, IngressRule, Kind, Resource
-from provisioner.step import PRESENT, Description, Finding, Observed, PlannedResource, Presence
+from provisioner.resources import IngressRule, Kind, Resource
+from provisioner.step import PRESENT, Description, Finding, Observed, PlannedResource, Presence, Step
 from provisioner.steps.request import Candidate, candidates, first_that_can_be_had, no_zone
 
 RULE_DESCRIPTION = "provisioner: SSH from the caller"
 
 
-def delete_tagged(deployment: Deployment, kind: Kind) -> None:
-    """Delete every resource of a kind that carries the deployment's tag, and what was made and does not show yet."""
-    listed = deployment.cloud.find(kind, deployment.own_tags)
-    unlisted = [made for made in deployment.journal.made(kind) if made not in {resource.id for resource in listed}]
-    ids = [*(resource.id for resource in listed), *unlisted]
-    if ids:
-        deployment.progress(f"deleting {', '.join(ids)}")
-        deleted = deployment.cloud.delete(kind, ids)
-        # What was made and did not show is there for certain only when the service says that it has deleted it.
-        deployment.removed += [*listed, *(Resource(kind, made, "") for made in unlisted if made in deleted)]
-        deployment.journal.deleted(kind)
-
-
-class _CloudStep:
+class _NetworkStep(Step):
     """What the four have in common: a kind that is looked up by tag, or an id that was given."""
 
     kind: Kind
-    host: str | None = None
-    owner: str | None = None
+    undone = True
 
-    def __init__(self, deployment: Deployment) -> None:
-        self.deployment = deployment
+    def __init__(self, access: CloudAccess) -> None:
+        self._access = access
+        self._spec = access.spec.cloud
         self.name: str = self.kind
         self._id: str | None = None
 
@@ -48,22 +35,16 @@ class _CloudStep:
         """The id that the inventory names."""
         raise NotImplementedError
 
-    def _all(self) -> list[Resource]:
-        deployment, tags = self.deployment, {TAG_NAME: self.deployment.spec.name}
-        return deployment.journal.listed(
-            self.kind, lambda: deployment.only_ours(deployment.cloud.find(self.kind, tags))
-        )
-
     def find(self) -> Resource | None:
-        """Ours, by tag."""
-        found = self._all()
-        if len(found) > 1:
+        """Ours, by tag. Raises DriftError when there are several."""
+        resources, name = self._access.find(self.kind), self._access.deployment.name
+        if len(resources) > 1:
             raise DriftError(
-                f"{len(found)} resources of kind {self.kind} carry the tag of {self.deployment.spec.name}: "
-                + ", ".join(resource.id for resource in found),
-                f"`provisioner down {self.deployment.spec.name}` removes them all",
+                f"{len(resources)} resources of kind {self.kind} carry the tag of {name}: "
+                + ", ".join(resource.id for resource in resources),
+                f"`provisioner down {name}` removes them all",
             )
-        return found[0] if found else None
+        return resources[0] if resources else None
 
     def id(self) -> str:
         """The id to use in other calls: the given one, or ours as it was found or made."""
@@ -73,36 +54,36 @@ class _CloudStep:
         return known
 
     def _create(self, call: Callable[[str], str]) -> str:
-        (self._id,) = self.deployment.journal.create(self.kind, "", lambda token: [call(token)])
+        (self._id,) = self._access.journal.create(self.kind, "", lambda token: [call(token)])
         return self._id
 
-    def _observed(self, found: Resource | None) -> Observed:
-        return Observed(self.kind, {"": (found.id,)} if found else {})
+    def _observed(self, resource: Resource | None) -> Observed:
+        return Observed(self.kind, {"": (resource.id,)} if resource else {})
 
     def check(self) -> Finding:
         """Present when given or found by tag."""
         if self.given:
             return PRESENT
-        found = self.find()
-        self._id = found.id if found else None
-        if found is None:
+        resource = self.find()
+        self._id = resource.id if resource else None
+        if resource is None:
             return Finding(Presence.ABSENT, observed=self._observed(None))
-        return Finding(Presence.PRESENT, found.id, self._observed(found))
+        return Finding(Presence.PRESENT, resource.id, self._observed(resource))
 
     def _describe(self, title: str, **attributes: object) -> Description:
         if self.given:
             return Description(f"Use {self.kind} {self.given}")
-        return Description(title, (PlannedResource(self.kind, self.deployment.spec.name, attributes),))
+        return Description(title, (PlannedResource(self.kind, self._access.deployment.name, attributes),))
 
     def undo(self) -> None:
         """Delete ours. A given one is left alone, since it does not carry the deployment's tags.
 
         There may be one of ours although one is given: the inventory may have come to name it later.
         """
-        delete_tagged(self.deployment, self.kind)
+        self._access.delete(self.kind)
 
 
-class VpcStep(_CloudStep):
+class VpcStep(_NetworkStep):
     """The private network."""
 
     kind: Kind = "vpc"
@@ -110,48 +91,48 @@ class VpcStep(_CloudStep):
     @property
     def given(self) -> str | None:
         """Inventory: cloud.vpc_id."""
-        return self.deployment.spec.cloud.vpc_id
+        return self._spec.vpc_id
 
     def describe(self) -> Description:
         """One VPC."""
-        cidr = self.deployment.spec.cloud.vpc_cidr
-        return self._describe(f"Create VPC {cidr}", cidr=cidr, region=self.deployment.spec.cloud.region)
+        cidr = self._spec.vpc_cidr
+        return self._describe(f"Create VPC {cidr}", cidr=cidr, region=self._spec.region)
 
     def apply(self) -> None:
         """CreateVpc."""
-        spec, cloud, tags = self.deployment.spec, self.deployment.cloud, self.deployment.tags
-        self._create(lambda token: cloud.create_vpc(spec.name, spec.cloud.vpc_cidr, tags, token))
+        deployment, cloud, cidr = self._access.deployment, self._access.cloud, self._spec.vpc_cidr
+        self._create(lambda token: cloud.create_vpc(deployment.name, cidr, deployment.tags, token))
 
 
-class VSwitchStep(_CloudStep):
+class VSwitchStep(_NetworkStep):
     """The subnet in one zone. Another zone, tried when the first has no stock, gets a VSwitch of its own."""
 
     kind: Kind = "vswitch"
 
-    def __init__(self, deployment: Deployment, vpc: VpcStep) -> None:
-        super().__init__(deployment)
-        self.vpc = vpc
+    def __init__(self, access: CloudAccess, vpc: VpcStep) -> None:
+        super().__init__(access)
+        self._vpc = vpc
         self._by_zone: dict[str, str] = {}
         self._candidates: list[Candidate] | None = None
 
     @property
     def given(self) -> str | None:
         """Inventory: cloud.vswitch_id."""
-        return self.deployment.spec.cloud.vswitch_id
+        return self._spec.vswitch_id
 
     def describe(self) -> Description:
         """One VSwitch, in the first candidate zone."""
-        zones = self.deployment.spec.cloud.zones
+        zones = self._spec.zones
         zone = "the first zone in stock" if zones == "auto" else zones[0]
         return self._describe(f"Create VSwitch in {zone}", zone="auto" if zones == "auto" else zones[0])
 
     def find(self) -> Resource | None:
         """Any of ours will do here: `in_zone` adds what an instance needs."""
-        found = self._all()
-        self._by_zone = {resource.zone: resource.id for resource in found}
-        return found[0] if found else None
+        resources = self._access.find(self.kind)
+        self._by_zone = {resource.zone: resource.id for resource in resources}
+        return resources[0] if resources else None
 
-    def _observed(self, found: Resource | None) -> Observed:  # noqa: ARG002
+    def _observed(self, resource: Resource | None) -> Observed:  # noqa: ARG002
         return Observed(self.kind, {zone: (id_,) for zone, id_ in self._by_zone.items()})
 
     def apply(self) -> None:
@@ -161,7 +142,7 @@ class VSwitchStep(_CloudStep):
             by_zone.setdefault(candidate.zone, candidate)
 
         def refused(words: str) -> None:
-            self.deployment.progress(f"{words}; trying the next zone")
+            self._access.progress(f"{words}; trying the next zone")
 
         first_that_can_be_had(by_zone.values(), lambda candidate: self.in_zone(candidate.zone), refused)
 
@@ -171,33 +152,28 @@ class VSwitchStep(_CloudStep):
         Raises CloudRefusedError when no zone may be used.
         """
         if self._candidates is None:
-            spec, cloud = self.deployment.spec, self.deployment.cloud
-            stock = cloud.stock(spec.cloud.instance_types, spot=spec.cloud.spot is not None)
-            self._candidates = candidates(spec, stock, cloud.zones())
+            cloud = self._access.cloud
+            stock = cloud.stock(self._spec.instance_types, spot=self._spec.spot is not None)
+            self._candidates = candidates(self._access.spec, stock, cloud.zones())
         if not self._candidates:
-            raise no_zone(self.deployment.spec)
+            raise no_zone(self._access.spec)
         return self._candidates
 
     def in_zone(self, zone: str) -> str:
         """The id of our VSwitch in a zone, created if it is not there."""
         if self.given:
             return self.given
-        deployment = self.deployment
         if zone in self._by_zone:  # as `check` saw it, which ran before
             return self._by_zone[zone]
-        # A /20 for each zone of the /16: the n-th zone asked for gets the n-th, and keeps it.
-        zones = deployment.store.state.vswitch_zones
-        if zone not in zones:
-            zones = (*zones, zone)
-            with deployment.store.changing() as state:
-                state.vswitch_zones = zones
-        cidr = _subnet(deployment.spec.cloud.vpc_cidr, zones.index(zone))
-        vpc_id, name, tags = self.vpc.id(), deployment.spec.name, deployment.tags
+        access, deployment = self._access, self._access.deployment
+        # A /20 for each zone of the /16.
+        cidr = _subnet(self._spec.vpc_cidr, access.journal.subnet_number(zone))
+        vpc_id = self._vpc.id()
 
         def call(token: str) -> list[str]:
-            return [deployment.cloud.create_vswitch(vpc_id, zone, cidr, name, tags, token)]
+            return [access.cloud.create_vswitch(vpc_id, zone, cidr, deployment.name, deployment.tags, token)]
 
-        (self._by_zone[zone],) = deployment.journal.create(self.kind, zone, call)
+        (self._by_zone[zone],) = access.journal.create(self.kind, zone, call)
         return self._by_zone[zone]
 
 
@@ -210,30 +186,32 @@ def _subnet(cidr: str, index: int) -> str:
     return str(subnets[index])
 
 
-class SecurityGroupStep(_CloudStep):
+class SecurityGroupStep(_NetworkStep):
     """The firewall: SSH from the caller's address, everything among the group's own members, nothing else."""
 
     kind: Kind = "security-group"
 
-    def __init__(self, deployment: Deployment, vpc: VpcStep) -> None:
-        super().__init__(deployment)
-        self.vpc = vpc
+    def __init__(self, access: CloudAccess, vpc: VpcStep, caller_cidrs: Callable[[], Sequence[str]]) -> None:
+        super().__init__(access)
+        self._vpc = vpc
+        self._caller_cidrs = caller_cidrs
+        self._port = access.spec.ssh.port
 
     @property
     def given(self) -> str | None:
         """Inventory: cloud.security_group_id."""
-        return self.deployment.spec.cloud.security_group_id
+        return self._spec.security_group_id
 
     def describe(self) -> Description:
         """One group and its rule."""
-        spec = self.deployment.spec
-        source = "this machine's address" if spec.cloud.ssh_from == "auto" else ", ".join(spec.cloud.ssh_from)
+        ssh_from = self._spec.ssh_from
+        source = "this machine's address" if ssh_from == "auto" else ", ".join(ssh_from)
         description = self._describe(
-            f"Create security group: SSH (port {spec.ssh.port}) from {source} only",
-            ssh_from=spec.cloud.ssh_from if spec.cloud.ssh_from == "auto" else list(spec.cloud.ssh_from),
-            port=spec.ssh.port,
+            f"Create security group: SSH (port {self._port}) from {source} only",
+            ssh_from=ssh_from if ssh_from == "auto" else list(ssh_from),
+            port=self._port,
         )
-        if spec.cloud.ssh_from != "auto" and any(ip_network(cidr).prefixlen == 0 for cidr in spec.cloud.ssh_from):
+        if ssh_from != "auto" and any(ip_network(cidr).prefixlen == 0 for cidr in ssh_from):
             warning = "cloud.ssh_from opens SSH to the whole internet"
             return Description(description.title, description.resources, warnings=(warning,))
         return description
@@ -243,50 +221,56 @@ class SecurityGroupStep(_CloudStep):
         finding = super().check()
         if self.given or finding.presence is not Presence.PRESENT:
             return finding
-        ours = [rule for rule in self.deployment.cloud.ingress_rules(self.id()) if rule.description == RULE_DESCRIPTION]
-        wanted = self._rules()
-        if {(rule.ports, rule.source) for rule in ours} != {(rule.ports, rule.source) for rule in wanted}:
+        present, rules = self._present_rules(self.id()), self._rules()
+        if {(rule.ports, rule.source) for rule in present} != {(rule.ports, rule.source) for rule in rules}:
             return Finding(
-                Presence.ABSENT, f"SSH is open to {_sources(ours)}, not to {_sources(wanted)}", finding.observed
+                Presence.ABSENT, f"SSH is open to {_sources(present)}, not to {_sources(rules)}", finding.observed
             )
-        return Finding(Presence.PRESENT, f"{finding.detail}, SSH from {_sources(wanted)}", finding.observed)
+        return Finding(Presence.PRESENT, f"{finding.detail}, SSH from {_sources(rules)}", finding.observed)
+
+    def _present_rules(self, group_id: str) -> list[IngressRule]:
+        """Those of ours that the group has; whatever else a person added is theirs."""
+        return [rule for rule in self._access.cloud.ingress_rules(group_id) if rule.description == RULE_DESCRIPTION]
 
     def _rules(self) -> Sequence[IngressRule]:
-        spec = self.deployment.spec
-        sources = self.deployment.ports.caller_cidrs()
-        return [IngressRule("tcp", f"{spec.ssh.port}/{spec.ssh.port}", cidr, RULE_DESCRIPTION) for cidr in sources]
+        ports = f"{self._port}/{self._port}"
+        return [IngressRule("tcp", ports, cidr, RULE_DESCRIPTION) for cidr in self._caller_cidrs()]
 
     def apply(self) -> None:
         """CreateSecurityGroup if needed, then its rules; rules of ours that no longer hold are revoked."""
-        deployment = self.deployment
-        stale: list[IngressRule] = []
+        deployment, cloud = self._access.deployment, self._access.cloud
+        present: list[IngressRule] = []
         if self._id:  # as `check` saw it, which ran before
-            identifier = self._id
-            stale = [r for r in deployment.cloud.ingress_rules(identifier) if r.description == RULE_DESCRIPTION]
+            group_id = self._id
+            present = self._present_rules(group_id)
         else:
-            vpc_id, name, tags = self.vpc.id(), deployment.spec.name, deployment.tags
-            identifier = self._create(lambda token: deployment.cloud.create_security_group(vpc_id, name, tags, token))
-        wanted = self._rules()
-        deployment.cloud.authorize(identifier, wanted)
-        lasting = {(rule.ports, rule.source) for rule in wanted}
-        stale = [rule for rule in stale if (rule.ports, rule.source) not in lasting]
+            vpc_id, name, tags = self._vpc.id(), deployment.name, deployment.tags
+            group_id = self._create(lambda token: cloud.create_security_group(vpc_id, name, tags, token))
+        rules = self._rules()
+        cloud.authorize(group_id, rules)
+        lasting = {(rule.ports, rule.source) for rule in rules}
+        stale = [rule for rule in present if (rule.ports, rule.source) not in lasting]
         if stale:
-            deployment.cloud.revoke(identifier, stale)
+            cloud.revoke(group_id, stale)
 
 
 def _sources(rules: Sequence[IngressRule]) -> str:
     return ", ".join(sorted(f"{rule.source} on port {rule.ports.partition('/')[0]}" for rule in rules)) or "nobody"
 
 
-class KeyPairStep(_CloudStep):
+class KeyPairStep(_NetworkStep):
     """The SSH key: generated here, only its public half goes to the cloud."""
 
     kind: Kind = "key-pair"
 
+    def __init__(self, access: CloudAccess, public_key: Callable[[], str]) -> None:
+        super().__init__(access)
+        self._public_key = public_key
+
     @property
     def given(self) -> str | None:
         """Inventory: cloud.key_pair."""
-        return self.deployment.spec.cloud.key_pair
+        return self._spec.key_pair
 
     def describe(self) -> Description:
         """One key pair."""
@@ -294,7 +278,6 @@ class KeyPairStep(_CloudStep):
 
     def apply(self) -> None:
         """ImportKeyPair, which has no ClientToken: its name holds the run id, and the same name and key is the same."""
-        deployment = self.deployment
-        name, tags = f"provisioner-{deployment.spec.name}-{deployment.run_id}", deployment.tags
-        public_key = deployment.ports.public_key()
-        self._create(lambda token: deployment.cloud.import_key_pair(name, public_key, tags))
+        deployment, cloud = self._access.deployment, self._access.cloud
+        name, public_key = f"provisioner-{deployment.name}-{deployment.run_id}", self._public_key()
+        self._create(lambda token: cloud.import_key_pair(name, public_key, deployment.tags))

@@ -10,13 +10,12 @@ import re
 from typing import Any
 
 from provisioner import catalog
-from provisioner.deployment import Deployment
+from provisioner.deployment.host import Host
 from provisioner.errors import HostError
 from provisioner.forms import repository_name
 from provisioner.hosts import topology
 from provisioner.hosts.facts import HostFacts
 from provisioner.inventory.spec import Dtype, WorkloadSpec
-from provisioner.steps.host import work_folder
 
 INTERVAL_ITERATIONS = 5
 """Iterations between two intervals, as of the bundled workload."""
@@ -27,11 +26,11 @@ _ITERATION = re.compile(
 )
 
 
-def sample_root(deployment: Deployment) -> str:
+def sample_root(first: Host) -> str:
     """Where the clone goes: beside the rest, under the repository's own name."""
-    source = deployment.spec.workload.source
+    source = first.spec.workload.source
     name = repository_name(source.git) if source else ""
-    return f"{work_folder(deployment, deployment.host_names[0]).rpartition('/')[0]}/{name}"
+    return f"{first.work_folder.rpartition('/')[0]}/{name}"
 
 
 class SampleLog:

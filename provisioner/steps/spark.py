@@ -5,16 +5,19 @@ from __future__ import annotations
 import http.client
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import groupby
 from typing import Any
 
-from provisioner.deployment import Deployment
+from provisioner.deployment.host import Host
 from provisioner.errors import HostError, ProvisionerError
 from provisioner.hosts import topology
 from provisioner.render import counted, render
+from provisioner.secret import Secret
 from provisioner.step import ABSENT, PRESENT, Description, Finding, Presence, RenderedFile
-from provisioner.steps.host import remove_work_folder, work_folder
+from provisioner.steps.base import HostStep
+from provisioner.steps.host import remove_work_folder
+from provisioner.waiting import wait_until
 
 MASTER_PORT = 7077
 MASTER_PAGE_PORT = 8080
@@ -25,14 +28,15 @@ PACKAGED_SPARK_HOME = (
 
 
 class Layout:
-    """Where Spark's things are on one host, and the texts that go there."""
+    """Where Spark's things are on one host, and the texts that go there. The master is on the `first` host."""
 
-    def __init__(self, deployment: Deployment, host: str) -> None:
-        self.deployment = deployment
+    def __init__(self, host: Host, first: Host) -> None:
         self.host = host
-        self.work = work_folder(deployment, host)
-        self.docker = deployment.spec.runtime == "docker"
-        home = deployment.spec.spark.home or (deployment.container_image.spark_home if self.docker else None)
+        self.first = first
+        self._spark = host.spec.spark
+        self.work = host.work_folder
+        self.docker = host.spec.runtime == "docker"
+        home = self._spark.home or (host.deployment.container_image.spark_home if self.docker else None)
         # Spark out of the Python package index is wherever that package is; the scripts ask on the spot.
         self.spark_home = shlex.quote(home) if home else PACKAGED_SPARK_HOME
         # An image's Spark is ours to configure where it looks by itself; one that a host has already stays as it is.
@@ -48,21 +52,19 @@ class Layout:
     @property
     def by_hostname(self) -> bool:
         """Whether the cluster goes by the master's host name, as the paper's does, or by its private address."""
-        return self.deployment.spec.spark.master == "hostname"
+        return self._spark.master == "hostname"
 
     @property
     def master(self) -> str:
         """The master's name for files that no shell expands."""
         if self.by_hostname:
-            return self.deployment.facts_or_expected(self.deployment.host_names[0]).hostname
-        return self.deployment.master()
+            return self.first.facts_or_expected.hostname
+        return self.first.cluster_address
 
     @property
     def master_in_script(self) -> str:
         """The master's name for shell scripts: the paper's own `$(hostname)` where that is what it is."""
-        if self.by_hostname and self.host == self.deployment.host_names[0]:
-            return "$(hostname)"
-        return shlex.quote(self.master)
+        return "$(hostname)" if self.by_hostname and self.host is self.first else shlex.quote(self.master)
 
     def environment(self) -> list[tuple[str, str]]:
         """What Spark's processes on this host have to know, beyond the paper's exports."""
@@ -70,10 +72,7 @@ class Layout:
             return []
         found: list[tuple[str, str]] = []
         if not self.by_hostname:
-            try:
-                address = self.deployment.address(self.host).private
-            except ProvisionerError:
-                address = self.host
+            address = self.host.cluster_address
             # Without the second, the driver calls itself by its host name, which the other hosts need not know.
             found += [(f"SPARK_{name}", shlex.quote(address)) for name in ("LOCAL_IP", "LOCAL_HOSTNAME", "PUBLIC_DNS")]
         if not self.docker:
@@ -91,16 +90,14 @@ class Layout:
 
     def worker_sets(self) -> list[topology.WorkerSet]:
         """The cores of each worker on this host."""
-        facts = self.deployment.facts_or_expected(self.host)
-        return topology.worker_sets(facts.cpus, self.deployment.spec.spark.workers)
+        return topology.worker_sets(self.host.facts_or_expected.cpus, self._spark.workers)
 
-    def defaults(self, *, reveal: bool) -> RenderedFile:
-        """spark-defaults.conf; with `reveal` as it is written, else with its secret masked."""
-        spark = self.deployment.spec.spark
+    def defaults(self, secret: str) -> RenderedFile:
+        """spark-defaults.conf, with the secret as it is written there."""
+        spark = self._spark
         more: list[tuple[str, str]] = []
         if spark.authenticate:
-            secret = self.deployment.secret("spark")
-            more.append(("spark.authenticate.secret", secret.reveal() if reveal else str(secret)))
+            more.append(("spark.authenticate.secret", secret))
         more += spark.settings.items()
         text = render(
             "spark/spark-defaults.conf",
@@ -109,7 +106,9 @@ class Layout:
             master=property_value(self.master),
             more=[(name, property_value(value)) for name, value in more],
         )
-        return RenderedFile(self.host, f"{self.conf}/spark-defaults.conf", text, 0o600 if spark.authenticate else 0o644)
+        return RenderedFile(
+            self.host.name, f"{self.conf}/spark-defaults.conf", text, 0o600 if spark.authenticate else 0o644
+        )
 
     def start_master(self) -> RenderedFile:
         """start-master.sh."""
@@ -122,11 +121,11 @@ class Layout:
             pid_file=shlex.quote(self.master_pids),
             log_file=shlex.quote(self.master_log),
         )
-        return RenderedFile(self.host, f"{self.bin}/start-master.sh", text, 0o755)
+        return RenderedFile(self.host.name, f"{self.bin}/start-master.sh", text, 0o755)
 
     def start_workers(self) -> RenderedFile:
         """start-workers.sh: a line for each worker, and before each run of equal ones the threads they may use."""
-        facts = self.deployment.facts_or_expected(self.host)
+        facts = self.host.facts_or_expected
         groups = [
             {"threads": threads, "cpus": [chosen.numactl for chosen in equal]}
             for threads, equal in groupby(self.worker_sets(), key=lambda chosen: chosen.physical_cores)
@@ -142,7 +141,7 @@ class Layout:
             pid_file=shlex.quote(self.worker_pids),
             log_file=shlex.quote(self.worker_log),
         )
-        return RenderedFile(self.host, f"{self.bin}/start-workers.sh", text, 0o755)
+        return RenderedFile(self.host.name, f"{self.bin}/start-workers.sh", text, 0o755)
 
 
 def property_value(text: str) -> str:
@@ -150,27 +149,23 @@ def property_value(text: str) -> str:
     return text.replace("\\", "\\\\")
 
 
-class SparkStep:
-    """What Spark's steps have in common."""
+class SparkStep(HostStep):
+    """What Spark's steps have in common. What they leave goes with an instance of ours, or with the container."""
 
-    part = ""
-
-    def __init__(self, deployment: Deployment, host: str) -> None:
-        self.deployment = deployment
-        self.host: str | None = host
-        self._host = host
-        self.name = f"{self.part}/{host}"
-        self.owner = deployment.host_owner or (f"container/{host}" if deployment.spec.runtime == "docker" else None)
+    def __init__(self, host: Host, first: Host) -> None:
+        super().__init__(host)
+        self._first = first
+        self.undone = not host.is_ours and host.spec.runtime == "host"
 
     @property
     def planned(self) -> Layout:
         """The layout as far as it is known; made anew each time, since facts and addresses become known on the way."""
-        return Layout(self.deployment, self._host)
+        return Layout(self._host, self._first)
 
     @property
     def layout(self) -> Layout:
         """The layout on the real host: its facts are read first, unless they were already."""
-        self.deployment.facts(self._host)
+        self._host.facts()
         return self.planned
 
     def stop(self, pid_file: str) -> None:
@@ -178,7 +173,7 @@ class SparkStep:
 
         One that was started this instant still has its script's command line, or for a moment none: hence two looks.
         """
-        self.deployment.shell(self._host).run(
+        self._host.shell().run(
             f'f={shlex.quote(pid_file)}; [ -f "$f" ] || exit 0; '
             'for i in $(seq 100); do n=0; for p in $(cat "$f"); do '
             'grep -qs -e org.apache.spark.deploy -e bin/start- "/proc/$p/cmdline" && kill "$p" && n=1; done; '
@@ -186,8 +181,20 @@ class SparkStep:
             timeout_s=60,
         )
 
+    def _wait_until_present(self) -> Finding:
+        """The last finding within the deadline of what was started."""
+        return wait_until(
+            self._host.clock,
+            self.check,
+            lambda finding: finding.presence is Presence.PRESENT,
+            deadline_s=READY_DEADLINE_S,
+            pause_s=0.25,
+            longest_pause_s=0.5,
+            meanwhile=lambda finding: self._host.tell(finding.detail) if finding.detail else None,
+        )
+
     def _log_tail(self, path: str) -> list[str]:
-        return self.deployment.shell(self._host).run(f"tail -n 20 {shlex.quote(path)}", check=False).output.splitlines()
+        return self._host.shell().run(f"tail -n 20 {shlex.quote(path)}", check=False).output.splitlines()
 
 
 class ConfigureStep(SparkStep):
@@ -195,17 +202,22 @@ class ConfigureStep(SparkStep):
 
     part = "configure"
 
+    def __init__(self, host: Host, first: Host, secret: Callable[[], Secret]) -> None:
+        super().__init__(host, first)
+        self._secret = secret
+
     def _files(self, layout: Layout, *, reveal: bool) -> Iterator[RenderedFile]:
-        yield layout.defaults(reveal=reveal)
-        if self._host == self.deployment.host_names[0]:
+        secret = self._secret() if self._spec.spark.authenticate else Secret("")
+        yield layout.defaults(secret.reveal() if reveal else str(secret))
+        if self._host is self._first:
             yield layout.start_master()
         yield layout.start_workers()
 
     def describe(self) -> Description:
         """The files."""
         sets = self.planned.worker_sets()
-        cpus = self.deployment.facts_or_expected(self._host).cpus
-        warnings = tuple(f"{self._host}: {warning}" for warning in topology.warnings(cpus, sets))
+        cpus = self._host.facts_or_expected.cpus
+        warnings = tuple(f"{self._host.name}: {warning}" for warning in topology.warnings(cpus, sets))
         return Description(
             f"Configure Spark: {counted(len(sets), 'worker')} on CPUs {' '.join(chosen.numactl for chosen in sets)}",
             files=tuple(self._files(self.planned, reveal=False)),
@@ -214,7 +226,7 @@ class ConfigureStep(SparkStep):
 
     def check(self) -> Finding:
         """Present when every file is there as it would be written."""
-        shell = self.deployment.shell(self._host)
+        shell = self._host.shell()
         for file in self._files(self.layout, reveal=True):
             answer = shell.run(f"cat {shlex.quote(file.path)} 2>/dev/null || echo missing", check=False)
             if answer.output.rstrip("\n") != file.content.rstrip("\n"):
@@ -223,7 +235,7 @@ class ConfigureStep(SparkStep):
 
     def apply(self) -> None:
         """Upload."""
-        shell = self.deployment.shell(self._host)
+        shell = self._host.shell()
         layout = self.layout
         for folder in ("logs", "local", "work"):
             shell.run(f"mkdir -p {shlex.quote(layout.work + '/' + folder)}")
@@ -232,7 +244,7 @@ class ConfigureStep(SparkStep):
 
     def undo(self) -> None:
         """Remove the deployment's folder from the host."""
-        remove_work_folder(self.deployment, self._host)
+        remove_work_folder(self._host)
 
 
 class MasterStep(SparkStep):
@@ -249,35 +261,35 @@ class MasterStep(SparkStep):
 
         The page alone could be that of any Spark on the host: another deployment's, or a user's own.
         """
-        page = master_page(self.deployment)
+        page = master_page(self._first)
         if not page or page.get("status") != "ALIVE":
             return ABSENT
         layout = self.layout
         if page.get("url") != f"spark://{layout.master}:{MASTER_PORT}":
             return ABSENT
         lives = f'grep -qs deploy.master "/proc/$(cat {shlex.quote(layout.master_pids)} 2>/dev/null)/cmdline"'
-        return PRESENT if self.deployment.shell(self._host).run(lives, check=False).status == 0 else ABSENT
+        return PRESENT if self._host.shell().run(lives, check=False).status == 0 else ABSENT
 
     def _check_ports(self) -> None:
         """Raises HostError when a port is taken: Spark would move to the next one, where nobody looks for it."""
-        connection = self.deployment.connection(self._host)
+        connection = self._host.connection()
         for port in (MASTER_PORT, MASTER_PAGE_PORT):
             try:
-                connection.dial(_master_address(self.deployment), port).close()
+                connection.dial(_master_address(self._first), port).close()
             except (OSError, ProvisionerError):
                 continue
             raise HostError(
-                f"port {port} of {self._host} is in use by another program ({self._listener(port)})",
+                f"port {port} of {self._host.name} is in use by another program ({self._listener(port)})",
                 "end it there, `provisioner down` the deployment that it belongs to, or take another host",
-                host=self._host,
+                host=self._host.name,
             )
 
     def _listener(self, port: int) -> str:
-        page = master_page(self.deployment) or {}
+        page = master_page(self._first) or {}
         if "url" in page:
             return f"the Spark master {page['url']}"
         look = f"ss -Hltnp 'sport = :{port}' 2>/dev/null | grep -o '\"[^\"]*\",pid=[0-9]*'"
-        lines = self.deployment.connection(self._host).run(look, check=False).output.splitlines()
+        lines = self._host.connection().run(look, check=False).output.splitlines()
         return lines[0] if lines else "which this login cannot see"
 
     def apply(self) -> None:
@@ -285,19 +297,16 @@ class MasterStep(SparkStep):
         layout = self.layout
         self.stop(layout.master_pids)
         self._check_ports()
-        self.deployment.shell(self._host).run(f"bash {shlex.quote(layout.start_master().path)}", timeout_s=60)
-        clock = self.deployment.ports.clock
-        deadline = clock.monotonic() + READY_DEADLINE_S
-        while self.check() != PRESENT:
-            if clock.monotonic() > deadline:
-                raise HostError(
-                    f"the Spark master on {self._host} does not answer on port {MASTER_PAGE_PORT} after "
-                    f"{READY_DEADLINE_S:.0f} s",
-                    "its log's last lines follow",
-                    host=self._host,
-                    tail=self._log_tail(layout.master_log),
-                )
-            clock.sleep(0.25)
+        self._host.shell().run(f"bash {shlex.quote(layout.start_master().path)}", timeout_s=60)
+        finding = self._wait_until_present()
+        if finding != PRESENT:
+            raise HostError(
+                f"the Spark master on {self._host.name} does not answer on port {MASTER_PAGE_PORT} after "
+                f"{READY_DEADLINE_S:.0f} s",
+                "its log's last lines follow",
+                host=self._host.name,
+                tail=self._log_tail(layout.master_log),
+            )
 
     def undo(self) -> None:
         """Stop it."""
@@ -317,7 +326,7 @@ class WorkersStep(SparkStep):
     def check(self) -> Finding:
         """Present when the master counts them alive, and jps does too where there is one (the paper's step 3.5)."""
         wanted = len(self.layout.worker_sets())
-        page = master_page(self.deployment)
+        page = master_page(self._first)
         alive = self._alive(page)
         if alive != wanted:
             return Finding(Presence.ABSENT, f"the master sees {alive} of {wanted} workers")
@@ -327,48 +336,47 @@ class WorkersStep(SparkStep):
         return Finding(Presence.PRESENT, f"{alive} alive")
 
     def _alive(self, page: dict[str, Any] | None) -> int:
-        mine = {self.deployment.address(self._host).private, self.deployment.facts(self._host).hostname}
+        mine = {self._host.address.private, self._host.facts().hostname}
         workers = page.get("workers", []) if page else []
         return sum(worker["state"] == "ALIVE" and worker["host"] in mine for worker in workers)
 
     def _running(self) -> int | None:
         """The paper's `jps | grep Worker | wc -l`, of the processes that we started; None where there is no jps."""
         pids = shlex.quote(self.layout.worker_pids)
-        answer = self.deployment.shell(self._host).run(
-            f"command -v jps >/dev/null || {{ echo none; exit 0; }}; jps | grep Worker | grep -cwFf {pids}", check=False
-        )
-        text = answer.output.strip().splitlines()[-1:] or ["0"]
-        return None if text == ["none"] else int(text[0]) if text[0].isdigit() else 0
+        look = f"command -v jps >/dev/null || {{ echo none; exit 0; }}; jps | grep Worker | grep -cwFf {pids}"
+        return parse_jps(self._host.shell().run(look, check=False).output)
 
     def apply(self) -> None:
         """Stop what is left of an earlier start, start all, wait until they are counted."""
         layout = self.layout
         wanted = len(layout.worker_sets())
         self.stop(layout.worker_pids)
-        self.deployment.shell(self._host).run(f"bash {shlex.quote(layout.start_workers().path)}", timeout_s=60)
-        clock = self.deployment.ports.clock
-        deadline = clock.monotonic() + READY_DEADLINE_S
-        while (finding := self.check()).presence is not Presence.PRESENT:
-            if clock.monotonic() > deadline:
-                raise HostError(
-                    f"not all Spark workers came up on {self._host} in {READY_DEADLINE_S:.0f} s: {finding.detail}",
-                    f"{wanted} workers need memory for as many Java processes; their log's last lines follow",
-                    host=self._host,
-                    tail=self._log_tail(layout.worker_log),
-                )
-            self.deployment.progress(f"{self._host}: {finding.detail}")
-            clock.sleep(0.5)
+        self._host.shell().run(f"bash {shlex.quote(layout.start_workers().path)}", timeout_s=60)
+        finding = self._wait_until_present()
+        if finding.presence is not Presence.PRESENT:
+            raise HostError(
+                f"not all Spark workers came up on {self._host.name} in {READY_DEADLINE_S:.0f} s: {finding.detail}",
+                f"{wanted} workers need memory for as many Java processes; their log's last lines follow",
+                host=self._host.name,
+                tail=self._log_tail(layout.worker_log),
+            )
 
     def undo(self) -> None:
         """Stop them."""
         self.stop(self.layout.worker_pids)
 
 
-def master_page(deployment: Deployment) -> dict[str, Any] | None:
-    """What the master itself says (its JSON page); None while nothing listens there."""
-    address = _master_address(deployment)
+def parse_jps(output: str) -> int | None:
+    """How many workers jps counts, by the last line; None where there is no jps."""
+    last = (output.strip().splitlines() or ["0"])[-1]
+    return None if last == "none" else int(last) if last.isdigit() else 0
+
+
+def master_page(first: Host) -> dict[str, Any] | None:
+    """What the master on the first host itself says (its JSON page); None while nothing listens there."""
+    address = _master_address(first)
     try:
-        channel = deployment.connection(deployment.host_names[0]).dial(address, MASTER_PAGE_PORT)
+        channel = first.connection().dial(address, MASTER_PAGE_PORT)
     except (OSError, ProvisionerError):
         return None
     client = http.client.HTTPConnection(address, MASTER_PAGE_PORT, timeout=10)
@@ -384,6 +392,6 @@ def master_page(deployment: Deployment) -> dict[str, Any] | None:
     return page if isinstance(page, dict) else None
 
 
-def _master_address(deployment: Deployment) -> str:
+def _master_address(first: Host) -> str:
     """Where the master listens, as seen from its own host."""
-    return deployment.master() if deployment.spec.spark.master == "address" else "127.0.0.1"
+    return first.cluster_address if first.spec.spark.master == "address" else "127.0.0.1"

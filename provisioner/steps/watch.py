@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
-from provisioner.deployment import Deployment
+from provisioner.deployment.host import Host
 from provisioner.errors import ConnectError, ProvisionerError
 from provisioner.steps import background
-from provisioner.steps.host import work_folder
 
 EVERY_S = 3.0
 
@@ -19,12 +18,12 @@ EVERY_S = 3.0
 class EndedProcess:
     """A process of Spark's that was started and runs no more. `name` is master or workers."""
 
-    host: str
+    host: Host
     name: str
     pid: str
 
 
-def parse_ended(host: str, output: str) -> EndedProcess | None:
+def parse_ended(host: Host, output: str) -> EndedProcess | None:
     """The first that `background.ended_processes` printed."""
     for line in output.splitlines():
         name, _, pid = line.partition(" ")
@@ -39,10 +38,9 @@ class Watch:
     Spark itself may take minutes to notice that its master is gone, and says so in words of its own.
     """
 
-    def __init__(self, deployment: Deployment, hosts: Sequence[str], on_end: Callable[[], None]) -> None:
+    def __init__(self, hosts: Sequence[Host], on_end: Callable[[], None]) -> None:
         self.ended: EndedProcess | None = None
-        self._deployment = deployment
-        self._hosts = hosts if deployment.spec.workload.engine != "local" else ()
+        self._hosts = hosts
         self._on_end = on_end
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
@@ -57,10 +55,10 @@ class Watch:
         self.stop()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Look no more; what was begun because something had ended is done when this returns."""
         self._over.set()
         if self._thread is not threading.current_thread():
-            self._thread.join(EVERY_S)
+            self._thread.join(None if self.ended else EVERY_S)
 
     def _look(self) -> None:
         while self._hosts and not self._over.wait(EVERY_S):
@@ -68,14 +66,12 @@ class Watch:
                 if self._over.is_set():
                     return
                 try:
-                    shell = self._deployment.shell(host)
-                    output = shell.run(
-                        background.ended_processes(work_folder(self._deployment, host)), timeout_s=30, check=False
-                    ).output
+                    look = background.ended_processes(host.work_folder)
+                    output = host.shell().run(look, timeout_s=30, check=False).output
                 except ConnectError:
                     continue  # the one who follows connects anew; a host that stays away ends the training by itself
                 except ProvisionerError as error:
-                    self._deployment.progress(f"{host}: Spark's processes could not be looked at: {error}")
+                    host.tell(f"Spark's processes could not be looked at: {error}")
                     continue
                 ended = parse_ended(host, output)
                 if ended and not self._over.is_set():

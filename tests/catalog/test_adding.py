@@ -13,7 +13,7 @@ import yaml
 
 from provisioner import catalog, inventory, steps
 from provisioner.catalog import distributions, images, instance_types, processors, reading
-from provisioner.deployment import Deployment
+from provisioner.deployment import Session
 from provisioner.errors import UsageError
 from provisioner.hosts.expected import doubts, expected_facts
 from provisioner.inventory.spec import CloudSpec, Spec
@@ -110,13 +110,13 @@ def test_an_image_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(image, "data_folder", lambda folder: tmp_path / folder)
     spec = inventory.parse(f"name: ab\nprovider: alibaba\nimage: {{build: {name}, registry_mirror: r.example.com}}\n")
     assert spec.image is not None
-    deployment = Deployment(spec)
-    (description,) = (step.describe() for _, step in steps.plan(deployment).steps() if step.name == "image/ab-001")
+    session = Session(spec)
+    (description,) = (step.describe() for _, step in steps.plan(session).steps() if step.name == "image/ab-001")
     assert description.title.startswith(f"docker build -t provisioner/{name}:")
     assert "--build-arg APT_MIRROR=http://mirrors.cloud.aliyuncs.com" in description.title
     assert "ab-001: spark-3 is of last year" in description.warnings
-    assert deployment.container_image.python == "3.11"
-    assert ImageStep(deployment, "ab-001").needs_gib == 6
+    assert session.deployment.container_image.python == "3.11"
+    assert ImageStep(session.hosts[0]).needs_gib == 6
     assert name in Spec.model_json_schema()["$defs"]["ImageSpec"]["properties"]["build"]["anyOf"][0]["enum"]
 
 

@@ -262,7 +262,7 @@ def test_a_deployments_secrets_do_not_show_in_its_hosts_logs(monkeypatch: pytest
     text = STATIC.replace("runtime: host\n", f"runtime: docker\n{image}")
     store = deployed(text)
     generated = store.secret("spark").reveal()
-    logs = wiring.outside(inventory.parse(text), store, lambda event: None).host_logs
+    logs = wiring.ports(inventory.parse(text), store, lambda event: None).host_logs
     assert logs is not None
     logs.append("a", f"{generated} pass-of-registry")
     assert logs.path("a").read_text().endswith(" ******** ********\n")

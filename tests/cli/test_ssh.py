@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from provisioner.cli.ssh import ssh
-from provisioner.deployment import Deployment
+from provisioner.deployment import Session
 from provisioner.errors import UsageError
 from provisioner.operations import hosts
 from tests.support.deployments import Bench, static_spec
@@ -30,8 +30,8 @@ def look_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **sections: Any) ->
     made = Bench(static_spec("a", ssh={"user": "ecs-user"}, **sections), Host("a", tmp_path / "a"))
 
     @contextmanager
-    def looking(_: str) -> Iterator[Deployment]:
-        yield made.deployment
+    def looking(_: str) -> Iterator[Session]:
+        yield made.session
 
     monkeypatch.setattr(hosts, "looking_at", looking)
     return opened

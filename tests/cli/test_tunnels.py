@@ -20,17 +20,17 @@ def bench(tmp_path: Path, **spark: str) -> Bench:
 
 def test_each_worker_is_reached_through_its_own_host(tmp_path: Path) -> None:
     made = bench(tmp_path)
-    first, second = (made.deployment.address(name).private for name in ("a", "b"))
+    first, second = (made.session.host(name).address.private for name in ("a", "b"))
     workers = [
         {"host": first, "state": "ALIVE", "webuiaddress": f"http://{first}:8081"},
         {"host": second, "state": "ALIVE", "webuiaddress": f"http://{second}:8081"},
         {"host": second, "state": "DEAD", "webuiaddress": f"http://{second}:8082"},
         {"host": "198.51.100.9", "state": "ALIVE", "webuiaddress": "http://198.51.100.9:8081"},
     ]
-    host = made.deployment.connection("a")
+    host = made.session.host("a").connection()
     assert isinstance(host, FakeHost)
     host.pages[(first, 8080)] = json.dumps({"status": "ALIVE", "workers": workers})
-    assert [(page.title, page.connection.name, page.address, page.port) for page in pages(made.deployment)] == [
+    assert [(page.title, page.connection.name, page.address, page.port) for page in pages(made.session)] == [
         ("Spark master", "a", first, 8080),
         ("worker on a", "a", first, 8081),
         ("worker on b", "b", second, 8081),
@@ -41,7 +41,7 @@ def test_each_worker_is_reached_through_its_own_host(tmp_path: Path) -> None:
 
 def test_by_host_name_spark_listens_everywhere(tmp_path: Path) -> None:
     """Also where the master does not answer: there is a page for it, which opens once it is back."""
-    found = pages(bench(tmp_path, master="hostname").deployment)
+    found = pages(bench(tmp_path, master="hostname").session)
     assert [(page.title, page.address, page.port) for page in found] == [
         ("Spark master", "127.0.0.1", 8080),
         ("running application", "127.0.0.1", 4040),

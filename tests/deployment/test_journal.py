@@ -20,7 +20,7 @@ def bench() -> Bench:
 
 @pytest.fixture
 def journal(bench: Bench) -> Journal:
-    return bench.deployment.journal
+    return bench.session.journal
 
 
 class Calls:
@@ -46,14 +46,14 @@ def vpcs(*ids: str) -> list[Resource]:
 def test_a_call_whose_answer_is_not_known_is_sent_again_with_its_token(bench: Bench, end: BaseException) -> None:
     calls = Calls(end, ["vpc-1"], ["vpc-2"])
     with pytest.raises(type(end)):
-        bench.deployment.journal.create("vpc", "", calls)
+        bench.session.journal.create("vpc", "", calls)
     again = bench.again()
     assert [creation.token for creation in again.store.state.unresolved] == calls.tokens
-    assert again.deployment.journal.create("vpc", "", calls) == ["vpc-1"]
+    assert again.session.journal.create("vpc", "", calls) == ["vpc-1"]
     assert again.store.state.unresolved == []
-    again.deployment.journal.create("vpc", "", calls)
+    again.session.journal.create("vpc", "", calls)
     assert calls.tokens[0] == calls.tokens[1] != calls.tokens[2]
-    assert again.deployment.journal.made("vpc") == ["vpc-1", "vpc-2"]
+    assert again.session.journal.made("vpc") == ["vpc-1", "vpc-2"]
 
 
 @pytest.mark.parametrize("end", [NoCapacityError("none"), CloudRefusedError("no")], ids=repr)
@@ -75,7 +75,7 @@ def test_the_token_is_on_the_disk_before_the_call_goes_out_and_is_one_the_servic
         assert 0 < len(token) <= 64
         return [token]
 
-    (token,) = bench.deployment.journal.create("vswitch", "z", call)
+    (token,) = bench.session.journal.create("vswitch", "z", call)
     assert [(creation.kind, creation.key, creation.token) for creation in kept] == [("vswitch", "z", token)]
 
 
@@ -115,7 +115,7 @@ def test_what_does_not_show_for_long_is_gone_and_not_looked_for_again(bench: Ben
     assert bench.clock.monotonic() == pytest.approx(LAG_S, abs=2)
     assert journal.made("vpc") == ["vpc-1", "vpc-2"]
     journal.observe(Observed("vpc", {"": ("vpc-2",)}))
-    assert bench.again().deployment.journal.made("vpc") == ["vpc-2"]
+    assert bench.again().session.journal.made("vpc") == ["vpc-2"]
     bench.clock.slept.clear()
     journal.listed("vpc", lambda: vpcs("vpc-2"))
     assert bench.clock.slept == []
@@ -153,6 +153,6 @@ def test_what_is_known_already_is_not_written_again(bench: Bench, journal: Journ
 def test_after_removal_only_what_is_not_answered_stays(bench: Bench, journal: Journal) -> None:
     journal.create("vswitch", "z1", Calls(["vsw-1"]))
     left_open(journal, "vswitch", "z2")
-    journal.deleted("vswitch")
+    journal.deleted("vswitch", [])
     assert journal.made("vswitch") == []
     assert [creation.key for creation in bench.store.state.unresolved] == ["z2"]

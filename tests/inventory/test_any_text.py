@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from provisioner import inventory, steps
 from provisioner.cli import show
-from provisioner.deployment import Deployment
+from provisioner.deployment import Session
 from provisioner.errors import InventoryError, UsageError
 from provisioner.inventory.spec import Spec
 
@@ -117,7 +117,7 @@ def test_any_values(text: str) -> None:
         return
     assert Spec.model_validate(json.loads(json.dumps(spec.model_dump(mode="json")))) == spec
     try:
-        document = show.plan_document(steps.plan(Deployment(spec)))
+        document = show.plan_document(steps.plan(Session(spec)))
     except UsageError:
         return
     json.dumps(document, ensure_ascii=False).encode()

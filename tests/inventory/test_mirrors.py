@@ -15,7 +15,7 @@ import yaml
 
 from provisioner import inventory, steps
 from provisioner.cli import show
-from provisioner.deployment import Deployment
+from provisioner.deployment import Session
 from provisioner.errors import UsageError
 from provisioner.inventory.mirrors import host_of, registry_of, trusted_host
 from provisioner.render import data_folder, render
@@ -32,7 +32,7 @@ BUILDS = sorted(path.parent.name for path in (ROOT / "templates/docker").glob("*
 
 
 def plan(text: str) -> dict[str, Any]:
-    return show.plan_document(steps.plan(Deployment(inventory.parse(text))))
+    return show.plan_document(steps.plan(Session(inventory.parse(text))))
 
 
 def hosts(document: dict[str, Any]) -> set[str]:

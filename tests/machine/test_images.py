@@ -29,7 +29,7 @@ import pytest
 from provisioner.adapters.clock import SystemClock
 from provisioner.adapters.docker import DockerEngine, engine_for
 from provisioner.adapters.local import LocalConnection, LocalConnector
-from provisioner.deployment import Deployment, Outside
+from provisioner.deployment import Ports, Session
 from provisioner.errors import CommandError, CommandTimeoutError, HostError
 from provisioner.inventory.spec import ImageSpec, Spec
 from provisioner.ports import Completed, ContainerRequest
@@ -148,12 +148,12 @@ def size_mib(tag: str) -> float:
     return int(found.stdout) / 2**20
 
 
-def local_deployment(folder: Path, **image: Any) -> Deployment:
+def local_session(folder: Path, **image: Any) -> Session:
     """`provider: local` with the real connection and engine."""
     spec = Spec(name="images", provider="local", image=ImageSpec(**image))
-    return Deployment(
+    return Session(
         spec,
-        Outside(
+        Ports(
             store=began(spec),
             clock=SystemClock(),
             connector=LocalConnector(folder),
@@ -163,13 +163,13 @@ def local_deployment(folder: Path, **image: Any) -> Deployment:
     )
 
 
-def brought_up(deployment: Deployment) -> list[str]:
+def brought_up(session: Session) -> list[str]:
     """Does what `up` does with the steps of Docker; the names of those it had to do."""
     done = []
     for step in (
-        DockerStep(deployment, "localhost"),
-        ImageStep(deployment, "localhost"),
-        ContainerStep(deployment, "localhost"),
+        DockerStep(session.hosts[0]),
+        ImageStep(session.hosts[0]),
+        ContainerStep(session.hosts[0]),
     ):
         if step.check().presence is Presence.ABSENT:
             step.apply()
@@ -487,10 +487,10 @@ def test_a_bundled_image_is_built_on_this_machines_engine(engine: DockerEngine, 
 def test_the_spark_image(engine: DockerEngine, tree: str, folder: Path) -> None:
     """TensorFlow, Spark, Java, numactl and the workload for an ordinary user; small; up again does nothing."""
     derive(engine, "python:3.13-slim-trixie", install("python3-venv"), base=tree)
-    deployment = local_deployment(folder, build="spark", container="spark")
-    assert brought_up(deployment) == ["image/localhost", "container/localhost"]
-    assert brought_up(deployment) == []
-    shell = deployment.shell("localhost")
+    session = local_session(folder, build="spark", container="spark")
+    assert brought_up(session) == ["image/localhost", "container/localhost"]
+    assert brought_up(session) == []
+    shell = session.hosts[0].shell()
     answer = shell.run(
         "id -un; pwd; numactl -C 1 nproc; python3 -c 'import os; import tensorflow, pyspark; "
         'print("TensorFlow", tensorflow.__version__, "Spark", pyspark.__version__)\'; java -version 2>&1; '
@@ -502,7 +502,7 @@ def test_the_spark_image(engine: DockerEngine, tree: str, folder: Path) -> None:
     assert 'openjdk version "21' in answer
     assert "usage: workload" in answer
     # The real base image is 130 MB; the stand-in's own size does not count.
-    own_mib = size_mib(ImageStep(deployment, "localhost").tag) - size_mib("python:3.13-slim-trixie")
+    own_mib = size_mib(ImageStep(session.hosts[0]).tag) - size_mib("python:3.13-slim-trixie")
     assert own_mib < 2300
-    ContainerStep(deployment, "localhost").undo()
+    ContainerStep(session.hosts[0]).undo()
     assert engine.container("spark") is None

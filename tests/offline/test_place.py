@@ -104,14 +104,14 @@ def test_where_nobody_answers_down_says_so_and_forgets_nothing(site: Site, monke
     endpoint = site.simulator.endpoint
     site.simulator.__exit__()
     with (
-        wiring.opened(wiring.saved_spec("demo"), lambda event: None, create=False) as (deployment, emit),
+        wiring.opened(wiring.saved_spec("demo"), lambda event: None, create=False) as (session, emit),
         pytest.raises(
             CloudUnavailableError, match=f"demo lives in .*{endpoint}.*if that simulator has ended"
         ) as caught,
     ):
-        Runner(deployment, steps.plan(deployment), emit).down()
-    assert str(deployment.store.folder) in caught.value.remedy
-    assert deployment.store.state.removed_at is None
+        Runner(session, steps.plan(session), emit).down()
+    assert str(session.store.folder) in caught.value.remedy
+    assert session.store.state.removed_at is None
 
 
 # ------------------------------------------------------------------------------------------------- another account

@@ -22,7 +22,7 @@ def _folder(tmp_path: Path) -> Path:
 
 def looks(tmp_path: Path, data: str, *names: str) -> dict[str, DataStep]:
     made = Bench(static_spec(*names, workload={"data": data, "epochs": 1}), *(FakeHost(n, tmp_path / n) for n in names))
-    return {name: DataStep(made.deployment, name) for name in names}
+    return {name: DataStep(made.session.host(name), made.session.hosts[0]) for name in names}
 
 
 def write(folder: Path, *names: str) -> None:
@@ -75,8 +75,8 @@ def test_a_file_of_another_size_is_other_data(tmp_path: Path) -> None:
 
 def test_the_plan_looks_on_every_host_before_training(tmp_path: Path) -> None:
     made = Bench(static_spec("a", "b", workload={"data": "/d", "epochs": 1}), FakeHost("a", tmp_path))
-    phases = [phase.name for phase in steps.plan(made.deployment).phases]
+    phases = [phase.name for phase in steps.plan(made.session).phases]
     assert phases[-3:] == ["data", "training", "history"]
-    assert [step.host for phase, step in steps.plan(made.deployment).steps() if phase == "data"] == ["a", "b"]
+    assert [step.host for phase, step in steps.plan(made.session).steps() if phase == "data"] == ["a", "b"]
     synthetic = Bench(static_spec("a"), FakeHost("a", tmp_path))
-    assert "data" not in [phase.name for phase in steps.plan(synthetic.deployment).phases]
+    assert "data" not in [phase.name for phase in steps.plan(synthetic.session).phases]

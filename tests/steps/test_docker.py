@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from provisioner import catalog
-from provisioner.deployment import Deployment, Outside
+from provisioner.deployment import Ports, Session
 from provisioner.errors import CommandError, HostError
 from provisioner.hosts.facts import FACTS_SCRIPT
 from provisioner.inventory.spec import DockerSpec, HostSpec, ImageSpec, Spec
@@ -21,6 +21,7 @@ from provisioner.ports import Completed
 from provisioner.render import render
 from provisioner.step import ABSENT, Presence
 from provisioner.steps.docker import DockerStep
+from tests.support.deployments import began
 
 DATA = Path(__file__).parents[1] / "data" / "docker"
 MACHINES = yaml.safe_load((DATA / "machines.yaml").read_text())
@@ -128,7 +129,7 @@ class Engine:
         return self.version
 
 
-def deployment(machine: Machine, told: list[str] | None = None, engine: str | None = None) -> Deployment:
+def session(machine: Machine, told: list[str] | None = None, engine: str | None = None) -> Session:
     case = machine.case
     docker = {"package": case.get("package", "auto")}
     if "mirror" in case:
@@ -140,21 +141,21 @@ def deployment(machine: Machine, told: list[str] | None = None, engine: str | No
         image=ImageSpec(pull="team/image:1"),
         docker=DockerSpec(**docker),
     )
-    outside = Outside(
-        store=None,  # type: ignore[arg-type]
+    ports = Ports(
+        store=began(spec),
         clock=None,  # type: ignore[arg-type]
         connector=Connector(machine),  # type: ignore[arg-type]
         engine=lambda _: Engine(engine),  # type: ignore[arg-type, return-value]
         progress=(told if told is not None else []).append,
     )
-    return Deployment(spec, outside)
+    return Session(spec, ports)
 
 
 @pytest.mark.parametrize("case", MACHINES, ids=lambda case: case["name"])
 def test_the_script_installs_docker_on(case: dict[str, Any], tmp_path: Path) -> None:
     """The exact commands, in order, and nothing beside them."""
     machine = Machine(case, tmp_path)
-    step = DockerStep(deployment(machine), "web-001")
+    step = DockerStep(session(machine).hosts[0])
     if "fails" in case:
         with pytest.raises(CommandError) as caught:
             step.apply()
@@ -186,9 +187,9 @@ def test_every_script_passes_shellcheck(system: tuple[str, str, str, str], tmp_p
         "package": package,
         "user": "root",
     }
-    known = deployment(Machine(case, tmp_path))
-    known.facts("web-001")
-    (script,) = DockerStep(known, "web-001").describe().files
+    known = session(Machine(case, tmp_path))
+    known.hosts[0].facts()
+    (script,) = DockerStep(known.hosts[0]).describe().files
     assert "{{" not in script.content
     checked = subprocess.run(
         [shutil.which("shellcheck") or _beside_python("shellcheck"), "-S", "style", "-s", "bash", "-"],
@@ -252,10 +253,10 @@ def _beside_python(program: str) -> str:
 def test_the_plan_shows_the_script_that_is_run(tmp_path: Path) -> None:
     """For an instance that does not exist yet the catalog's facts stand in."""
     spec = Spec(name="paper", provider="alibaba", image=ImageSpec(pull="team/image:1"))
-    described = DockerStep(Deployment(spec), "paper-001").describe()
+    described = DockerStep(Session(spec).host("paper-001")).describe()
     assert described.title == "Install and start Docker: docker-ce"
     machine = Machine(MACHINES[0], tmp_path)
-    DockerStep(deployment(machine), "web-001").apply()
+    DockerStep(session(machine).hosts[0]).apply()
     (file,) = described.files
     assert (file.path, file.mode) == ("provisioner/install-docker.sh", 0o755)
     assert (tmp_path / file.path).read_text() == file.content
@@ -269,7 +270,7 @@ def test_the_papers_commands_are_in_the_title() -> None:
         image=ImageSpec(pull="team/image:1"),
         docker=DockerSpec(package="docker-io"),
     )
-    title = DockerStep(Deployment(spec), "paper-001").describe().title
+    title = DockerStep(Session(spec).host("paper-001")).describe().title
     assert "yum install docker-io -y; systemctl start docker" in title
 
 
@@ -280,22 +281,22 @@ def test_a_host_that_is_not_known_yet_is_planned_without_a_script() -> None:
         hosts=(HostSpec(name="web-001", address="192.0.2.1"),),
         image=ImageSpec(pull="team/image:1"),
     )
-    described = DockerStep(Deployment(spec), "web-001").describe()
+    described = DockerStep(Session(spec).host("web-001")).describe()
     assert described.files == ()
     assert described.title == "Install and start Docker, unless it runs already"
 
 
 def test_an_engine_that_answers_is_left_alone(tmp_path: Path) -> None:
     machine = Machine(MACHINES[0], tmp_path)
-    finding = DockerStep(deployment(machine, engine="26.1.5"), "web-001").check()
+    finding = DockerStep(session(machine, engine="26.1.5").hosts[0]).check()
     assert (finding.presence, finding.detail) == (Presence.PRESENT, "Docker 26.1.5")
-    assert DockerStep(deployment(machine), "web-001").check() == ABSENT
+    assert DockerStep(session(machine).hosts[0]).check() == ABSENT
     assert machine.calls() == []
 
 
 def test_the_person_hears_what_is_waited_for_and_no_more(tmp_path: Path) -> None:
     told: list[str] = []
-    DockerStep(deployment(Machine(MACHINES[0], tmp_path), told), "web-001").apply()
+    DockerStep(session(Machine(MACHINES[0], tmp_path), told).hosts[0]).apply()
     assert told == [
         "web-001: Waiting until the first boot's own work is done",
         "web-001: Installing docker-ce",
@@ -307,7 +308,7 @@ def test_a_login_without_sudo_is_refused_before_anything_is_done(tmp_path: Path)
     case = {**MACHINES[0], "user": "ecs-user", "answers": {"sudo -n true": [1]}}
     machine = Machine(case, tmp_path)
     with pytest.raises(HostError, match=r"ecs-user on web-001 may not use sudo without a password.*ssh\.user"):
-        DockerStep(deployment(machine), "web-001").apply()
+        DockerStep(session(machine).hosts[0]).apply()
     assert machine.calls() == ["sudo -n true"]
 
 
@@ -331,9 +332,9 @@ def test_where_we_do_not_know_how_we_say_so(
         "package": package,
         "user": "root",
     }
-    known = deployment(Machine(case, tmp_path))
-    known.facts("web-001")
-    step = DockerStep(known, "web-001")
+    known = session(Machine(case, tmp_path))
+    known.hosts[0].facts()
+    step = DockerStep(known.hosts[0])
     with pytest.raises(HostError, match=f"is not known for {distribution} {version}: install and start Docker there"):
         step.apply()
     assert step.describe().files == ()
@@ -348,8 +349,6 @@ def test_any_other_system_with_apt_gets_its_own_package() -> None:
 
 
 def test_what_it_installs_dies_with_instances_and_stays_on_other_peoples_hosts(tmp_path: Path) -> None:
-    theirs = DockerStep(deployment(Machine(MACHINES[0], tmp_path)), "web-001")
-    ours = DockerStep(
-        Deployment(Spec(name="paper", provider="alibaba", image=ImageSpec(pull="team/image:1"))), "paper-001"
-    )
-    assert (ours.owner, theirs.owner) == ("instances", "host")
+    theirs = DockerStep(session(Machine(MACHINES[0], tmp_path)).hosts[0])
+    ours = DockerStep(Session(Spec(name="paper", provider="alibaba", image=ImageSpec(pull="team/image:1"))).hosts[0])
+    assert (ours.undone, theirs.undone) == (False, False)

@@ -27,25 +27,25 @@ def bench(tmp_path: Path, *names: str) -> Bench:
 
 def test_it_is_started_once_and_ended(tmp_path: Path) -> None:
     made = bench(tmp_path, "a")
-    step = HistoryStep(made.deployment, "a")
+    step = HistoryStep(made.session.host("a"), made.session.hosts[0])
     assert step.check() == ABSENT
     step.apply()
     try:
         assert step.check() == PRESENT
     finally:
-        HistoryStep(made.again().deployment, "a").undo()  # as `down` does, which begins knowing nothing of the host
+        HistoryStep(*2 * made.again().session.hosts).undo()  # as `down` does, which begins knowing nothing of the host
     assert step.check() == ABSENT
 
 
 def test_it_comes_last_and_on_the_first_host_alone(tmp_path: Path) -> None:
-    plan = steps.plan(bench(tmp_path, "a", "b").deployment)
+    plan = steps.plan(bench(tmp_path, "a", "b").session)
     assert plan.phases[-1].name == "history"
     assert [step.host for step in plan.phases[-1].steps] == ["a"]
 
 
 def test_its_pages_are_where_the_events_are_written(tmp_path: Path) -> None:
     """Both from spark-defaults.conf, which its environment points at; on the private address alone."""
-    (file,) = HistoryStep(bench(tmp_path, "a").deployment, "a").describe().files
+    (file,) = HistoryStep(*2 * bench(tmp_path, "a").session.hosts).describe().files
     assert "org.apache.spark.deploy.history.HistoryServer" in file.content
     assert "export SPARK_CONF_DIR=" in file.content
     assert "export SPARK_LOCAL_IP=192.0.2.1\n" in file.content

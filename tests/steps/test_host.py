@@ -11,15 +11,15 @@ import pytest
 import yaml
 
 from provisioner import catalog
-from provisioner.deployment import Deployment
+from provisioner.deployment import Session
 from provisioner.errors import HostError
 from provisioner.hosts.address import HostAddress
 from provisioner.hosts.expected import expected_facts
 from provisioner.ports import Completed
 from provisioner.step import Presence
-from provisioner.steps.host import LoginStep, ProgramsStep, programs_script, work_folder
+from provisioner.steps.host import LoginStep, ProgramsStep, programs_script
 from tests.support.catalog import known_type
-from tests.support.deployments import Bench, spec, static_spec
+from tests.support.deployments import Bench, place_hosts, spec, static_spec
 from tests.support.hosts import FakeHost, cpus
 
 HFC7 = known_type("ecs.hfc7.xlarge")
@@ -47,7 +47,7 @@ def bench(host: FakeHost) -> Bench:
 )
 def test_a_login_says_what_the_host_is(tmp_path: Path, flags: str, bf16: str) -> None:
     made = bench(FakeHost("a", tmp_path, cpus=cpus(nodes=2, cores=4, threads=2), flags=flags))
-    finding = LoginStep(made.deployment, "a").check()
+    finding = LoginStep(made.session.host("a"), None).check()
     assert finding.presence is Presence.PRESENT
     assert finding.detail == f"A processor, 8 cores, 24 GiB, {bf16}"
     assert made.told == []
@@ -59,8 +59,8 @@ def test_flags_that_the_kernel_does_not_show_are_said_aloud_with_the_remedy(tmp_
         spec(cloud={"instance_types": ["ecs.g8i.large"]}),
         FakeHost("demo-001", tmp_path, flags="flags : fpu avx512_bf16"),
     )
-    made.deployment.set_addresses([HostAddress("demo-001", "192.0.2.1", "192.0.2.1", instance_type="ecs.g8i.large")])
-    finding = LoginStep(made.deployment, "demo-001").check()
+    place_hosts(made.store, [HostAddress("demo-001", "192.0.2.1", "192.0.2.1", instance_type="ecs.g8i.large")])
+    finding = LoginStep(made.session.host("demo-001"), None).check()
     assert finding.detail.endswith("avx512_bf16; amx_bf16 not shown")
     assert made.told == [
         "demo-001: debian 12 with kernel 6.1.0-1 does not show amx_bf16, which ecs.g8i.large has: bfloat16 is measured "
@@ -71,16 +71,16 @@ def test_flags_that_the_kernel_does_not_show_are_said_aloud_with_the_remedy(tmp_
 
 def test_a_processor_without_bfloat16_is_said_aloud(tmp_path: Path) -> None:
     made = bench(FakeHost("a", tmp_path, flags="flags\t\t: fpu sse2"))
-    assert LoginStep(made.deployment, "a").check().detail.endswith("no bf16")
+    assert LoginStep(made.session.host("a"), None).check().detail.endswith("no bf16")
     assert made.told == ["a: A processor has no bfloat16 instructions; bfloat16 runs, but slower than it could"]
 
 
 def test_a_plan_says_when_its_cpus_are_a_stand_in() -> None:
     """Of static hosts nothing is known before the first login; of rented ones the catalog knows."""
-    (warning,) = LoginStep(Deployment(static_spec("a")), "a").describe().warnings
+    (warning,) = LoginStep(Session(static_spec("a")).hosts[0], None).describe().warnings
     assert "stand-in" in warning
-    rented = Deployment(spec(cloud={"instance_types": ["ecs.hfc7.xlarge"]}))
-    assert LoginStep(rented, "demo-001").describe().warnings == ()
+    rented = Session(spec(cloud={"instance_types": ["ecs.hfc7.xlarge"]}))
+    assert LoginStep(rented.hosts[0], None).describe().warnings == ()
 
 
 # ------------------------------------------------------------------------------------------------ programs
@@ -88,42 +88,42 @@ def test_a_plan_says_when_its_cpus_are_a_stand_in() -> None:
 
 def test_a_host_that_has_all_is_left_alone(host: FakeHost) -> None:
     host.answers = [("programs look", "")]
-    assert ProgramsStep(bench(host).deployment, "a").check().presence is Presence.PRESENT
+    assert ProgramsStep(bench(host).session.host("a")).check().presence is Presence.PRESENT
     assert host.written == []
 
 
 def test_without_numactl_taskset_binds_and_that_is_said(host: FakeHost) -> None:
     host.answers = [("programs look", "missing numactl\n")]
     made = bench(host)
-    assert ProgramsStep(made.deployment, "a").check().presence is Presence.PRESENT
+    assert ProgramsStep(made.session.host("a")).check().presence is Presence.PRESENT
     assert made.told == ["a: numactl is missing; taskset binds the workers instead"]
 
 
 def test_what_is_missing_is_named(host: FakeHost) -> None:
     host.answers = [("programs look", "missing Java 17 or later\nmissing numactl\n")]
-    finding = ProgramsStep(bench(host).deployment, "a").check()
+    finding = ProgramsStep(bench(host).session.host("a")).check()
     assert finding.presence is Presence.ABSENT
     assert finding.detail == "missing: Java 17 or later, numactl"
 
 
 def test_installing_shows_its_lines_and_looks_at_the_host_anew(host: FakeHost) -> None:
     made = bench(host)
-    assert "numactl" in made.deployment.facts("a").programs
+    assert "numactl" in made.session.host("a").facts().programs
     host.facts = host.facts.replace("program=numactl\n", "")
     host.answers = [("install$", "Setting up default-jre\n")]
-    ProgramsStep(made.deployment, "a").apply()
+    ProgramsStep(made.session.host("a")).apply()
     assert made.told == ["a: Setting up default-jre"]
     ((path, mode),) = host.written
     assert path == f"{host.home}/provisioner/demo/bin/programs.sh"
     assert mode == 0o755
-    assert "numactl" not in made.deployment.facts("a").programs
+    assert "numactl" not in made.session.host("a").facts().programs
 
 
 def test_a_host_where_nothing_can_be_installed_says_why(host: FakeHost) -> None:
     said = "no root and no passwordless sudo: install Java 17 or later by hand"
     host.answers = [("install$", Completed(1, f"checking\n{said}\n"))]
     with pytest.raises(HostError, match=said) as caught:
-        ProgramsStep(bench(host).deployment, "a").apply()
+        ProgramsStep(bench(host).session.host("a")).apply()
     assert caught.value.tail == ("checking", said)
     assert caught.value.remedy
 
@@ -333,7 +333,7 @@ def test_each_distribution_ends_with_all_programs_or_is_refused(script: Script, 
 
 def test_everything_of_a_deployment_is_below_one_folder(host: FakeHost) -> None:
     made = bench(host)
-    made.deployment.facts("a")
-    assert work_folder(made.deployment, "a") == f"{host.home}/provisioner/demo"
-    docker = Deployment(static_spec("a", runtime="docker", image={"build": "spark"}))
-    assert work_folder(docker, "a") == "/opt/work/provisioner"
+    made.session.host("a").facts()
+    assert made.session.host("a").work_folder == f"{host.home}/provisioner/demo"
+    docker = Session(static_spec("a", runtime="docker", image={"build": "spark"}))
+    assert docker.hosts[0].work_folder == "/opt/work/provisioner"

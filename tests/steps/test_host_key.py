@@ -16,9 +16,9 @@ from provisioner.errors import HostKeyError
 from provisioner.resources import CommandResult
 from provisioner.step import ABSENT, PRESENT, Presence
 from provisioner.steps.host import LoginStep
-from provisioner.steps.host_key import SCRIPT, HostKeyStep
+from provisioner.steps.host_key import SCRIPT
 from tests.support.cloud import HOST_KEY
-from tests.support.deployments import Bench, spec
+from tests.support.deployments import Bench, host_key_step, place_hosts, spec
 from tests.support.hosts import FakeHost
 
 
@@ -33,8 +33,8 @@ def test_one_command_for_a_hundred_hosts() -> None:
     ((ids, script),) = bench.cloud.called("run_command")
     assert len(ids) == 100
     assert "/etc/ssh/ssh_host_*_key.pub" in script
-    for name in bench.deployment.host_names:
-        address = bench.deployment.address(name)
+    for name in bench.session.deployment.host_names:
+        address = bench.session.host(name).address
         assert known_keys(bench.store.known_hosts, address.address, 2222) == [HOST_KEY]
 
 
@@ -44,7 +44,7 @@ def test_all_keys_of_a_host_are_kept_and_nothing_else_that_was_printed() -> None
     output = f"Welcome\n{HOST_KEY} root@host\n\n{ecdsa} root@host\ncat: something else\n"
     bench.cloud.command_results = lambda instance_id: CommandResult(instance_id, "Success", 0, output)
     bench.cloud_runner().up()
-    address = bench.deployment.address("demo-001").address
+    address = bench.session.host("demo-001").address.address
     assert known_keys(bench.store.known_hosts, address, 22) == [HOST_KEY, ecdsa]
 
 
@@ -71,12 +71,12 @@ def test_a_key_that_cannot_be_read_is_an_error_that_names_the_host(result: Comma
 def test_known_keys_are_not_read_again_unless_the_instance_is_another() -> None:
     bench = up()
     again = bench.again()
-    step = HostKeyStep(again.deployment)
+    step = host_key_step(again.session)
     assert step.check() == PRESENT
     (host,) = again.store.state.hosts
-    again.deployment.set_addresses([replace(host, instance_id="i-other")])
+    place_hosts(again.store, [replace(host, instance_id="i-other")])
     assert step.check() == ABSENT
-    again.deployment.set_addresses([replace(host, address="198.51.100.200")])
+    place_hosts(again.store, [replace(host, address="198.51.100.200")])
     assert step.check() == ABSENT
 
 
@@ -85,9 +85,9 @@ def test_keys_that_known_hosts_has_lost_are_read_again(left: str) -> None:
     """As the refusal of a changed key advises: remove its line."""
     bench = up()
     bench.store.known_hosts.write_text(left)
-    assert HostKeyStep(bench.deployment).check() == ABSENT
-    HostKeyStep(bench.deployment).apply()
-    assert HostKeyStep(bench.deployment).check() == PRESENT
+    assert host_key_step(bench.session).check() == ABSENT
+    host_key_step(bench.session).apply()
+    assert host_key_step(bench.session).check() == PRESENT
 
 
 def test_the_keys_are_those_that_cloud_init_leaves(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def changed(host: str) -> HostKeyError:
 def logging_in(count: int = 2, **ssh: Any) -> Bench:
     """A bench whose second host shows another key than the one that is known for it, once."""
     bench = up(count, **ssh)
-    for name in bench.deployment.host_names:
+    for name in bench.session.deployment.host_names:
         bench.connector.hosts[name] = FakeHost(name, bench.store.folder / name)
     bench.connector.failures["demo-002"] = [changed("demo-002")]
     bench.cloud.calls.clear()
@@ -122,14 +122,15 @@ def logging_in(count: int = 2, **ssh: Any) -> Bench:
 
 
 def log_in(bench: Bench, *hosts: str) -> None:
-    bench.runner(*(LoginStep(bench.deployment, name) for name in hosts)).up()
+    planned = {step.name: step for _, step in steps.plan(bench.session).steps()}
+    bench.runner(*(planned[f"login/{name}"] for name in hosts)).up()
 
 
 def test_a_key_that_was_read_too_early_is_read_once_more() -> None:
     bench = logging_in()
     bench.cloud.command_results = lambda id_: CommandResult(id_, "Success", 0, OTHER_KEY)
-    log_in(bench, *bench.deployment.host_names)
-    first, second = (bench.deployment.address(name) for name in bench.deployment.host_names)
+    log_in(bench, *bench.session.deployment.host_names)
+    first, second = (bench.session.host(name).address for name in bench.session.deployment.host_names)
     assert [ids for ids, _ in bench.cloud.called("run_command")] == [[second.instance_id]]
     assert bench.store.host_keys(second.address, second.port) == [OTHER_KEY]
     assert bench.store.host_keys(first.address, first.port) == [HOST_KEY]
@@ -147,7 +148,8 @@ def test_a_host_that_still_shows_another_key_is_refused() -> None:
 def test_a_look_at_it_changes_no_known_key() -> None:
     bench = logging_in()
     before = bench.store.known_hosts.read_bytes()
-    assert LoginStep(bench.deployment, "demo-002").check().presence is Presence.ABSENT
+    login = LoginStep(bench.session.host("demo-002"), host_key_step(bench.session).read)
+    assert login.check().presence is Presence.ABSENT
     assert bench.cloud.called("run_command") == []
     assert bench.store.known_hosts.read_bytes() == before
 
@@ -163,4 +165,4 @@ def test_who_accepts_new_keys_needs_none_before() -> None:
     """The remedy of the error above: an image without Cloud Assistant."""
     bench = up(host_keys="accept-new")
     assert bench.cloud.called("run_command") == []
-    assert "host-keys" not in [step.name for _, step in steps.plan(bench.deployment).steps()]
+    assert "host-keys" not in [step.name for _, step in steps.plan(bench.session).steps()]

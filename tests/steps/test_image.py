@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from provisioner import catalog
-from provisioner.deployment import Deployment, Outside
+from provisioner.deployment import Ports, Session
 from provisioner.deployment.state import GivenImage
 from provisioner.errors import HostError, UsageError
 from provisioner.inventory.spec import HostSpec, ImageSpec, RegistryLoginSpec, Spec
@@ -95,9 +95,9 @@ class Stage:
             image=ImageSpec(**image),
         )
         self.store = began(spec)
-        self.deployment = Deployment(
+        self.session = Session(
             spec,
-            Outside(
+            Ports(
                 store=self.store,
                 clock=None,  # type: ignore[arg-type]
                 connector=Connector(),  # type: ignore[arg-type]
@@ -105,8 +105,8 @@ class Stage:
                 progress=self.told.append,
             ),
         )
-        self.image = ImageStep(self.deployment, HOST)
-        self.container = ContainerStep(self.deployment, HOST)
+        self.image = ImageStep(self.session.host(HOST))
+        self.container = ContainerStep(self.session.host(HOST))
 
 
 # ---------------------------------------------------------------------------------------------- pulled
@@ -129,7 +129,7 @@ def test_one_capability_instead_of_privileged_and_volumes_are_in_the_plan() -> N
 def test_describing_needs_no_outside() -> None:
     spec = Spec(name="paper", provider="simulator", image=ImageSpec(build="spark"))
     for step in (ImageStep, ContainerStep):
-        assert "provisioner/spark:" in step(Deployment(spec), "paper-001").describe().title
+        assert "provisioner/spark:" in step(Session(spec).hosts[0]).describe().title
 
 
 def test_a_missing_image_is_pulled_and_its_digest_kept() -> None:
@@ -347,15 +347,15 @@ def test_a_container_that_differs_makes_way(state: ContainerState, detail: str) 
 
 def test_down_removes_the_container_on_other_peoples_hosts_and_leaves_the_image() -> None:
     stage = Stage(pull="team/image:1")
-    assert (stage.image.owner, stage.container.owner) == ("host", None)
+    assert (stage.image.undone, stage.container.undone) == (False, True)
     stage.container.undo()
     assert stage.engine.asked == [("remove", "provisioner")]
 
 
 def test_on_instances_both_die_with_them() -> None:
-    deployment = Deployment(Spec(name="paper", provider="alibaba", image=ImageSpec(pull="team/image:1")))
-    assert ImageStep(deployment, "paper-001").owner == "instances"
-    assert ContainerStep(deployment, "paper-001").owner == "instances"
+    (host,) = Session(Spec(name="paper", provider="alibaba", image=ImageSpec(pull="team/image:1"))).hosts
+    assert not ImageStep(host).undone
+    assert not ContainerStep(host).undone
 
 
 def test_every_file_of_the_build_folders_is_a_dockerfile() -> None:

@@ -19,20 +19,20 @@ def bench(*types: str, **cloud: object) -> Bench:
 
 def test_a_type_of_the_catalog_is_not_asked_about() -> None:
     made = bench("ecs.hfc7.large", "ecs.g9ae.large")
-    assert "instance-types" not in [step.name for _, step in steps.plan(made.deployment).steps()]
+    assert "instance-types" not in [step.name for _, step in steps.plan(made.session).steps()]
 
 
 def test_an_unlisted_type_is_asked_about_first_and_then_expected_as_described() -> None:
     made = bench("ecs.x9.2xlarge", "ecs.hfc7.large")
-    first = steps.plan(made.deployment).phases[0].steps[0]
+    first = steps.plan(made.session).phases[0].steps[0]
     assert isinstance(first, InstanceTypesStep)
     assert first.describe().title == "Ask what processor ecs.x9.2xlarge has"
-    assert not made.deployment.facts_are_known("demo-001")
+    assert not made.session.host("demo-001").facts_are_known
     finding = first.check()
     assert (finding.presence, finding.detail) == (Presence.PRESENT, "ecs.x9.2xlarge: AMD EPYC 9T95")
     assert made.cloud.called("type_offers") == [(["ecs.x9.2xlarge"],)]
-    assert made.deployment.facts_are_known("demo-001")
-    facts = made.deployment.facts_or_expected("demo-001")
+    assert made.session.host("demo-001").facts_are_known
+    facts = made.session.host("demo-001").facts_or_expected
     assert (len({cpu.core for cpu in facts.cpus}), facts.cpu_flags) == (8, {"avx512_vnni", "avx512_bf16"})
 
 
@@ -47,12 +47,12 @@ def test_one_that_cannot_do_bf16_ends_up_before_anything_is_created(tmp_path: Pa
 def test_who_insists_gets_it() -> None:
     made = bench("ecs.x9.2xlarge", allow_any_type=True)
     made.cloud.cpu = "Intel Xeon(Cascade Lake) Platinum 8269CY"
-    step = InstanceTypesStep(made.deployment)
+    step = InstanceTypesStep(made.session.access)
     assert step.check().presence is Presence.PRESENT
 
 
 def test_down_asks_nothing() -> None:
     """A service that no longer knows the type must not be in the way."""
     made = bench("ecs.x9.2xlarge")
-    made.runner(*steps.plan(made.deployment).phases[:1]).down()
+    made.runner(*steps.plan(made.session).phases[:1]).down()
     assert made.cloud.called("type_offers") == []

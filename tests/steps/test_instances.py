@@ -32,7 +32,7 @@ def bench(**cloud: Any) -> Bench:
 
 
 def step(made: Bench) -> InstancesStep:
-    found = [each for _, each in steps.plan(made.deployment).steps() if isinstance(each, InstancesStep)]
+    found = [each for _, each in steps.plan(made.session).steps() if isinstance(each, InstancesStep)]
     return found[0]
 
 
@@ -102,7 +102,7 @@ def test_no_release_time_when_it_is_switched_off() -> None:
 def test_the_hosts_addresses_are_known_afterwards() -> None:
     made = bench(count=2)
     up(made)
-    address = made.deployment.address("demo-002")
+    address = made.session.host("demo-002").address
     assert address.address.startswith("198.51.100.")
     assert address.private.startswith("172.16.0.")
     assert made.cloud.machines[address.instance_id].name == "demo-002"
@@ -292,7 +292,7 @@ def test_what_was_made_and_not_recorded_is_found_by_its_tags() -> None:
     assert len(requests(made)) == 1
     assert made.cloud.count()["instance"] == 2
     assert again.store.state.unresolved == []
-    assert again.deployment.address("demo-002").address
+    assert again.session.host("demo-002").address.address
 
 
 # ------------------------------------------------------------------------------------------------ looking
@@ -420,7 +420,7 @@ def test_the_hours_until_the_release_are_what_was_asked_for_and_not_what_is_left
 def tags_of_all(made: Bench) -> list[dict[str, str]]:
     """The tags of each resource, and of each instance as DescribeInstances shows it, without the program's own."""
     shown = [*made.cloud.resources.values(), *made.cloud.machines.values()]
-    own = made.deployment.own_tags
+    own = made.session.deployment.own_tags
     assert all(own.items() <= each.tags.items() for each in shown)
     return [{key: value for key, value in each.tags.items() if key not in own} for each in shown]
 
@@ -510,8 +510,8 @@ def test_the_short_stop_between_pending_and_starting_is_no_drift() -> None:
 def test_disks_and_addresses_go_too() -> None:
     made = bench(count=2)
     up(made)
-    made.cloud.add("disk", made.deployment.tags)
-    made.cloud.add("eip", made.deployment.tags)
+    made.cloud.add("disk", made.session.deployment.tags)
+    made.cloud.add("eip", made.session.deployment.tags)
     step(made).undo()
     assert not {"instance", "disk", "eip"} & set(made.cloud.count())
     assert made.store.state.hosts == ()

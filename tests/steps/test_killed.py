@@ -130,15 +130,15 @@ def test_a_changed_inventory_is_carried_through() -> None:
         up(again)
         assert again.cloud_runner().up().changed == 0, f"killed at {at}"
         assert len(made.cloud.called("run_instances")) == 1, f"killed at {at}"
-        tags = {**made.deployment.own_tags, "team": "b", "new": "c"}
+        tags = {**made.session.deployment.own_tags, "team": "b", "new": "c"}
         assert [each.id for each in made.cloud.resources.values() if each.tags != tags] == [], f"killed at {at}"
-        for instance, name in zip(made.cloud.machines.values(), made.deployment.host_names, strict=True):
+        for instance, name in zip(made.cloud.machines.values(), made.session.deployment.host_names, strict=True):
             assert (instance.name, instance.deletion_protection, instance.bandwidth_mbps) == (name, True, 5)
             assert instance.auto_release_at is not None
             assert instance.auto_release_at.day == 2, f"killed at {at}"
         untagged = made.again(cloud={**with_changes(made).spec.cloud.model_dump(exclude_unset=True), "tags": {}})
         up(untagged)
-        tags = made.deployment.own_tags
+        tags = made.session.deployment.own_tags
         assert [each.id for each in made.cloud.resources.values() if each.tags != tags] == [], f"killed at {at}"
 
 

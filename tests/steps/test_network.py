@@ -34,10 +34,10 @@ class Site:
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         self.cloud = bench.cloud
-        self.vpc = VpcStep(bench.deployment)
-        self.vswitch = VSwitchStep(bench.deployment, self.vpc)
-        self.group = SecurityGroupStep(bench.deployment, self.vpc)
-        self.key_pair = KeyPairStep(bench.deployment)
+        self.vpc = VpcStep(bench.session.access)
+        self.vswitch = VSwitchStep(bench.session.access, self.vpc)
+        self.group = SecurityGroupStep(bench.session.access, self.vpc, bench.session.caller_cidrs)
+        self.key_pair = KeyPairStep(bench.session.access, bench.session.public_key)
         self.steps: list[Any] = [self.vpc, self.vswitch, self.group, self.key_pair]
 
     def make_what_is_absent(self) -> None:
@@ -117,7 +117,7 @@ def test_what_is_there_is_found_and_its_intent_resolved() -> None:
 
 
 def test_two_of_a_kind_are_not_chosen_between(made: Site) -> None:
-    made.cloud.add("vpc", made.bench.deployment.tags, id="vpc-second")
+    made.cloud.add("vpc", made.bench.session.deployment.tags, id="vpc-second")
     with pytest.raises(DriftError, match="vpc-second") as caught:
         made.vpc.check()
     assert "provisioner down demo" in caught.value.remedy

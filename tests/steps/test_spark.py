@@ -18,12 +18,12 @@ from typing import Any
 
 import pytest
 
-from provisioner.deployment import Deployment
+from provisioner.deployment import Session
 from provisioner.errors import HostError
 from provisioner.secret import Secret
 from provisioner.step import PRESENT, Presence
-from provisioner.steps.spark import READY_DEADLINE_S, ConfigureStep, Layout, MasterStep, WorkersStep, master_page
-from tests.support.deployments import Bench, spec, static_spec
+from provisioner.steps.spark import READY_DEADLINE_S, Layout, MasterStep, WorkersStep, master_page
+from tests.support.deployments import Bench, configure, spec, static_spec
 from tests.support.hosts import FakeHost, cpus
 
 FIRST = "192.0.2.1"
@@ -33,7 +33,7 @@ def bench(tmp_path: Path, *names: str, facts: dict[str, Any] | None = None, **se
     names = names or ("a",)
     made = Bench(static_spec(*names, **sections), *(FakeHost(name, tmp_path / name, **(facts or {})) for name in names))
     for name in names:
-        made.deployment.facts(name)
+        made.session.host(name).facts()
     return made
 
 
@@ -55,41 +55,49 @@ def workers_in(script: str) -> list[str]:
 
 def test_by_address_everything_names_the_masters_private_address(tmp_path: Path) -> None:
     made = bench(tmp_path, "a", "b")
-    second = Layout(made.deployment, "b")
-    assert f"spark.master=spark://{FIRST}:7077\n" in second.defaults(reveal=False).content
+    second = Layout(made.session.host("b"), made.session.hosts[0])
+    assert f"spark.master=spark://{FIRST}:7077\n" in second.defaults("s").content
     script = second.start_workers().content
     assert f"Worker spark://{FIRST}:7077 &" in script
     assert "export SPARK_LOCAL_IP=192.0.2.2\n" in script
-    assert "--host 192.0.2.1 --port 7077" in Layout(made.deployment, "a").start_master().content
+    assert (
+        "--host 192.0.2.1 --port 7077" in Layout(made.session.host("a"), made.session.hosts[0]).start_master().content
+    )
 
 
 def test_by_hostname_the_first_host_says_hostname_and_the_others_its_name(tmp_path: Path) -> None:
     made = bench(tmp_path, "a", "b", spark={"master": "hostname", "workers": 1})
-    assert "Worker spark://$(hostname):7077 &" in Layout(made.deployment, "a").start_workers().content
-    assert "Worker spark://a:7077 &" in Layout(made.deployment, "b").start_workers().content
-    assert "spark.master=spark://a:7077\n" in Layout(made.deployment, "a").defaults(reveal=False).content
-    assert "SPARK_LOCAL_IP" not in Layout(made.deployment, "a").start_workers().content
+    assert (
+        "Worker spark://$(hostname):7077 &"
+        in Layout(made.session.host("a"), made.session.hosts[0]).start_workers().content
+    )
+    assert "Worker spark://a:7077 &" in Layout(made.session.host("b"), made.session.hosts[0]).start_workers().content
+    assert (
+        "spark.master=spark://a:7077\n" in Layout(made.session.host("a"), made.session.hosts[0]).defaults("s").content
+    )
+    assert "SPARK_LOCAL_IP" not in Layout(made.session.host("a"), made.session.hosts[0]).start_workers().content
 
 
 def test_by_hostname_too_a_hosts_own_spark_finds_our_settings(tmp_path: Path) -> None:
     """Or authentication would be off without a word."""
     made = bench(tmp_path, spark={"master": "hostname", "home": "/opt/spark"})
-    layout = Layout(made.deployment, "a")
+    layout = Layout(made.session.host("a"), made.session.hosts[0])
     assert f"export SPARK_CONF_DIR={layout.work}/conf\n" in layout.start_workers().content
 
 
 def test_a_hosts_own_spark_is_used_and_left_as_it_is(tmp_path: Path) -> None:
     made = bench(tmp_path, spark={"home": "/opt/my spark"})
-    layout = Layout(made.deployment, "a")
+    layout = Layout(made.session.host("a"), made.session.hosts[0])
     assert "cd '/opt/my spark'/bin || exit 1\n" in layout.start_workers().content
-    paths = [layout.defaults(reveal=True).path, layout.start_master().path, layout.start_workers().path]
+    paths = [layout.defaults("s").path, layout.start_master().path, layout.start_workers().path]
     assert all(path.startswith(f"{host(made).home}/provisioner/demo/") for path in paths)
 
 
 def test_in_an_image_with_spark_the_files_go_where_it_looks() -> None:
     tag = "intelanalytics/analytics-zoo:0.8.1-bigdl_0.10.0-spark_2.4.3-bf16"
-    layout = Layout(Deployment(static_spec("a", runtime="docker", image={"pull": tag})), "a")
-    assert layout.defaults(reveal=False).path == "/opt/work/spark-2.4.3/conf/spark-defaults.conf"
+    (described,) = Session(static_spec("a", runtime="docker", image={"pull": tag})).hosts
+    layout = Layout(described, described)
+    assert layout.defaults("s").path == "/opt/work/spark-2.4.3/conf/spark-defaults.conf"
     assert layout.start_workers().path == "/opt/work/spark-2.4.3/bin/start-workers.sh"
 
 
@@ -125,12 +133,12 @@ def test_each_worker_is_bound_to_its_cores_and_told_their_number(
     tmp_path: Path, machine: dict[str, Any], workers: Any, lines: list[str]
 ) -> None:
     made = bench(tmp_path, facts={"cpus": cpus(**machine)}, spark={"workers": workers})
-    assert workers_in(Layout(made.deployment, "a").start_workers().content) == lines
+    assert workers_in(Layout(made.session.host("a"), made.session.hosts[0]).start_workers().content) == lines
 
 
 def test_uneven_workers_are_warned_of(tmp_path: Path) -> None:
     made = bench(tmp_path, facts={"cpus": cpus(cores=5)}, spark={"workers": 2})
-    description = ConfigureStep(made.deployment, "a").describe()
+    description = configure(made.session, "a").describe()
     assert description.title == "Configure Spark: 2 workers on CPUs 0-2 3-4"
     (warning,) = description.warnings
     assert warning.startswith("a: workers have from 2 to 3 cores")
@@ -138,12 +146,18 @@ def test_uneven_workers_are_warned_of(tmp_path: Path) -> None:
 
 def test_taskset_binds_where_numactl_is_missing(tmp_path: Path) -> None:
     made = bench(tmp_path, facts={"programs": ("python3", "java", "taskset")}, spark={"workers": 2})
-    assert workers_in(Layout(made.deployment, "a").start_workers().content)[1:] == ["taskset -c 0", "taskset -c 1"]
+    assert workers_in(Layout(made.session.host("a"), made.session.hosts[0]).start_workers().content)[1:] == [
+        "taskset -c 0",
+        "taskset -c 1",
+    ]
 
 
 def test_in_a_container_numactl_is_the_images(tmp_path: Path) -> None:
     made = bench(tmp_path, facts={"programs": ()}, runtime="docker", image={"build": "spark"}, spark={"workers": 2})
-    assert workers_in(Layout(made.deployment, "a").start_workers().content)[1:] == ["numactl -C 0", "numactl -C 1"]
+    assert workers_in(Layout(made.session.host("a"), made.session.hosts[0]).start_workers().content)[1:] == [
+        "numactl -C 0",
+        "numactl -C 1",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -157,12 +171,15 @@ def test_in_a_container_numactl_is_the_images(tmp_path: Path) -> None:
 def test_a_setting_is_read_as_it_is_written(tmp_path: Path, value: str, line: str) -> None:
     """In a properties file a backslash begins an escape, and at a line's end it takes in the next setting."""
     made = bench(tmp_path, spark={"settings": {"spark.a": value, "spark.b": "1"}})
-    assert Layout(made.deployment, "a").defaults(reveal=False).content.splitlines()[-2:] == [line, "spark.b=1"]
+    assert Layout(made.session.host("a"), made.session.hosts[0]).defaults("s").content.splitlines()[-2:] == [
+        line,
+        "spark.b=1",
+    ]
 
 
 def test_settings_of_the_inventory_come_last(tmp_path: Path) -> None:
     made = bench(tmp_path, spark={"settings": {"spark.ui.retainedJobs": "100", "spark.ui.killEnabled": "false"}})
-    lines = Layout(made.deployment, "a").defaults(reveal=False).content.splitlines()
+    lines = Layout(made.session.host("a"), made.session.hosts[0]).defaults("s").content.splitlines()
     assert lines[-2:] == ["spark.ui.retainedJobs=100", "spark.ui.killEnabled=false"]
 
 
@@ -171,7 +188,7 @@ def test_settings_of_the_inventory_come_last(tmp_path: Path) -> None:
 
 def test_the_secret_is_masked_in_the_plan_and_real_in_the_file_that_only_its_owner_reads(tmp_path: Path) -> None:
     made = bench(tmp_path)
-    step = ConfigureStep(made.deployment, "a")
+    step = configure(made.session, "a")
     secret = made.store.secret("spark").reveal()
     shown = "".join(file.content for file in step.describe().files)
     assert "spark.authenticate.secret=********\n" in shown
@@ -184,15 +201,15 @@ def test_the_secret_is_masked_in_the_plan_and_real_in_the_file_that_only_its_own
 
 
 def test_a_plan_has_no_secret_to_show() -> None:
-    deployment = Deployment(spec(cloud={"instance_types": ["ecs.hfc7.xlarge"]}))
-    assert deployment.secret("spark") == Secret("********")
-    files = ConfigureStep(deployment, "demo-001").describe().files
+    session = Session(spec(cloud={"instance_types": ["ecs.hfc7.xlarge"]}))
+    assert session.secret("spark") == Secret("********")
+    files = configure(session, "demo-001").describe().files
     assert "spark.authenticate.secret=********\n" in files[0].content
 
 
 def test_without_authentication_there_is_no_secret(tmp_path: Path) -> None:
     made = bench(tmp_path, spark={"authenticate": False})
-    content = Layout(made.deployment, "a").defaults(reveal=True)
+    content = Layout(made.session.host("a"), made.session.hosts[0]).defaults("")
     assert "spark.authenticate=false\n" in content.content
     assert "secret" not in content.content
     assert not (made.store.folder / "secrets").exists()
@@ -203,7 +220,7 @@ def test_without_authentication_there_is_no_secret(tmp_path: Path) -> None:
 
 def test_what_was_written_is_found_again_and_a_change_is_noticed(tmp_path: Path) -> None:
     made = bench(tmp_path)
-    step = ConfigureStep(made.deployment, "a")
+    step = configure(made.session, "a")
     assert step.check().presence is Presence.ABSENT
     step.apply()
     assert step.check() == PRESENT
@@ -218,7 +235,7 @@ def test_what_was_written_is_found_again_and_a_change_is_noticed(tmp_path: Path)
 def test_the_master_script_is_on_the_first_host_alone(tmp_path: Path) -> None:
     made = bench(tmp_path, "a", "b")
     names = {
-        name: [file.path.rpartition("/")[2] for file in ConfigureStep(made.deployment, name).describe().files]
+        name: [file.path.rpartition("/")[2] for file in configure(made.session, name).describe().files]
         for name in ("a", "b")
     }
     assert names["a"] == ["spark-defaults.conf", "start-master.sh", "start-workers.sh"]
@@ -227,7 +244,7 @@ def test_the_master_script_is_on_the_first_host_alone(tmp_path: Path) -> None:
 
 def test_down_leaves_nothing_on_a_host_that_is_not_ours(tmp_path: Path) -> None:
     made = bench(tmp_path)
-    step = ConfigureStep(made.deployment, "a")
+    step = configure(made.session, "a")
     before = sorted(host(made).home.iterdir())
     step.apply()
     assert sorted(host(made).home.iterdir()) != before
@@ -241,29 +258,29 @@ def test_down_leaves_the_neighbours_deployment_alone(tmp_path: Path) -> None:
     neighbour = host(made).home / "provisioner/other/file"
     neighbour.parent.mkdir(parents=True)
     neighbour.touch()
-    step = ConfigureStep(made.deployment, "a")
+    step = configure(made.session, "a")
     step.apply()
     step.undo()
     assert neighbour.exists()
 
 
 @pytest.mark.parametrize(
-    ("sections", "owner"),
+    ("sections", "undone"),
     [
-        ({"provider": "simulator"}, "instances"),
-        ({"provider": "local"}, None),
-        ({"provider": "local", "runtime": "docker", "image": {"build": "spark"}}, "container/demo-001"),
+        ({"provider": "simulator"}, False),
+        ({"provider": "local"}, True),
+        ({"provider": "local", "runtime": "docker", "image": {"build": "spark"}}, False),
     ],
     ids=["rented", "somebody's", "in a container of ours"],
 )
-def test_on_hosts_that_end_nothing_is_undone(sections: dict[str, Any], owner: str | None) -> None:
+def test_on_hosts_that_end_nothing_is_undone(sections: dict[str, Any], undone: bool) -> None:
     if sections.get("runtime") == "docker":
-        deployment = Deployment(static_spec("demo-001", runtime="docker", image={"build": "spark"}))
+        session = Session(static_spec("demo-001", runtime="docker", image={"build": "spark"}))
     else:
-        deployment = Deployment(spec(**sections))
-    name = deployment.host_names[0]
-    for step in (ConfigureStep, MasterStep, WorkersStep):
-        assert step(deployment, name).owner == owner
+        session = Session(spec(**sections))
+    (host,) = session.hosts
+    for step in (configure(session, host.name), MasterStep(host, host), WorkersStep(host, host)):
+        assert step.undone == undone
 
 
 # ------------------------------------------------------------------------------------------------ master
@@ -317,14 +334,14 @@ def test_the_master_is_there_when_its_page_says_so(
     ours(made)
     if body is not None:
         host(made).pages[FIRST, 8080] = body
-    assert (MasterStep(made.deployment, "a").check() == PRESENT) is there
+    assert (MasterStep(made.session.host("a"), made.session.hosts[0]).check() == PRESENT) is there
 
 
 def test_by_hostname_the_page_is_asked_for_on_the_host_itself(tmp_path: Path, ours: Callable[[Bench], None]) -> None:
     made = bench(tmp_path, spark={"master": "hostname"})
     ours(made)
     host(made).pages["127.0.0.1", 8080] = page().replace(FIRST, "a")
-    assert MasterStep(made.deployment, "a").check() == PRESENT
+    assert MasterStep(made.session.host("a"), made.session.hosts[0]).check() == PRESENT
 
 
 @pytest.mark.parametrize("noted", ["", "1\n", "999999999\n"], ids=["nothing noted", "not a master", "ended"])
@@ -336,7 +353,7 @@ def test_a_master_that_we_did_not_start_is_not_ours(tmp_path: Path, noted: str) 
     file.parent.mkdir(parents=True)
     if noted:
         file.write_text(noted)
-    step = MasterStep(made.deployment, "a")
+    step = MasterStep(made.session.host("a"), made.session.hosts[0])
     assert step.check().presence is Presence.ABSENT
     with pytest.raises(HostError, match=rf"port 8080 of a is in use.*the Spark master spark://{FIRST}:7077\)"):
         step.apply()
@@ -357,7 +374,7 @@ def test_a_port_that_another_program_has_is_told_at_once(tmp_path: Path, port: i
     host(made).answers = [(f"ss .*:{port}", '"python3",pid=11\n')]
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        step = MasterStep(made.deployment, "a")
+        step = MasterStep(made.session.host("a"), made.session.hosts[0])
         assert step.check().presence is Presence.ABSENT
         with pytest.raises(HostError, match=rf'port {port} of a is in use by another program \("python3",pid=11\)'):
             step.apply()
@@ -367,7 +384,7 @@ def test_a_port_that_another_program_has_is_told_at_once(tmp_path: Path, port: i
 
 def test_who_listens_is_asked_of_the_host(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        step = MasterStep(bench(tmp_path).deployment, "a")
+        step = MasterStep(*2 * bench(tmp_path).session.hosts)
         assert f",pid={os.getpid()}" in step._listener(server.getsockname()[1])
 
 
@@ -376,14 +393,14 @@ def test_the_page_of_a_server_that_hangs_up_is_no_page(tmp_path: Path) -> None:
     ours, theirs = socket.socketpair()
     theirs.close()
     host(made).dial = lambda *_: ours  # type: ignore[method-assign]
-    assert master_page(made.deployment) is None
+    assert master_page(made.session.hosts[0]) is None
 
 
 def test_starting_the_master_waits_for_its_page(tmp_path: Path, ours: Callable[[Bench], None]) -> None:
     made = bench(tmp_path)
     host(made).answers = [("start-master.sh", lambda _: ours(made))]
     made.clock.on_sleep = lambda _: host(made).pages.update({(FIRST, 8080): page()}) if made.clock.slept[3:] else None
-    MasterStep(made.deployment, "a").apply()
+    MasterStep(made.session.host("a"), made.session.hosts[0]).apply()
     assert len(made.clock.slept) == 4
 
 
@@ -391,7 +408,7 @@ def test_a_master_that_does_not_come_up_shows_its_log(tmp_path: Path) -> None:
     made = bench(tmp_path)
     host(made).answers = [("start-master.sh", ""), ("tail .*master.log", "java.net.BindException: in use\n")]
     with pytest.raises(HostError, match="does not answer on port 8080") as caught:
-        MasterStep(made.deployment, "a").apply()
+        MasterStep(made.session.host("a"), made.session.hosts[0]).apply()
     assert caught.value.tail == ("java.net.BindException: in use",)
     assert READY_DEADLINE_S <= made.clock.monotonic() <= READY_DEADLINE_S + 5
 
@@ -401,7 +418,7 @@ def test_a_master_that_does_not_come_up_shows_its_log(tmp_path: Path) -> None:
 
 def workers_step(made: Bench, name: str = "a", *, jps: str = "2") -> WorkersStep:
     host(made, name).answers.append((r"jps", jps))
-    return WorkersStep(made.deployment, name)
+    return WorkersStep(made.session.host(name), made.session.hosts[0])
 
 
 ALIVE = (FIRST, "ALIVE")
@@ -465,7 +482,7 @@ class Workers:
     def __init__(self, made: Bench, log: Path) -> None:
         self.made = made
         self.log = log
-        self.step = WorkersStep(made.deployment, "a")
+        self.step = WorkersStep(made.session.host("a"), made.session.hosts[0])
         self.pid_file = host(made).home / "provisioner/demo/workers.pid"
 
     def pids(self) -> list[int]:
@@ -489,7 +506,7 @@ def _workers(tmp_path: Path) -> Any:
     made = bench(tmp_path, facts=facts, spark={"workers": len(machine), "home": str(home)})
     host(made).answers = [(r"^command -v jps", "none")]
     host(made).pages[FIRST, 8080] = page(*[ALIVE] * len(machine))
-    ConfigureStep(made.deployment, "a").apply()
+    configure(made.session, "a").apply()
     workers = Workers(made, log)
     yield workers
     for pid in workers.alive() if workers.pid_file.exists() else []:
@@ -511,7 +528,7 @@ def test_real_workers_run_where_they_were_bound(workers: Workers) -> None:
     assert wanted >= 1
     until(lambda: len(workers.log.read_text().splitlines()) == wanted)
     lines = sorted(workers.log.read_text().splitlines())
-    sets = Layout(workers.made.deployment, "a").worker_sets()
+    sets = Layout(workers.made.session.host("a"), workers.made.session.hosts[0]).worker_sets()
     start = f"org.apache.spark.deploy.worker.Worker spark://{FIRST}:7077"
     assert lines == sorted(f"{start} omp=1 cpus={chosen.numactl}" for chosen in sets)
 
@@ -555,7 +572,7 @@ def test_the_papers_count_is_of_our_own_processes(tmp_path: Path) -> None:
     (folder / "workers.pid").write_text("11\n22\n")
     jps = tmp_path / "bin/jps"
     jps.parent.mkdir()
-    step = WorkersStep(made.deployment, "a")
+    step = WorkersStep(made.session.host("a"), made.session.hosts[0])
 
     def count(*lines: str) -> int | None:
         jps.write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in lines))

@@ -20,15 +20,16 @@ import pytest
 
 from provisioner import catalog, steps
 from provisioner.adapters.local import LocalConnection
-from provisioner.deployment import Deployment
+from provisioner.deployment import Deployment, Session
 from provisioner.errors import ConnectError, HostError, ProvisionerError, UsageError
 from provisioner.inventory.spec import SampleSpec
 from provisioner.reporting.report import measurement
 from provisioner.step import ABSENT, PRESENT, Presence
 from provisioner.steps import watch
-from provisioner.steps.training import LAUNCHER, TrainStep, WorkloadStep, workload_archive
+from provisioner.steps.training import TrainStep
+from provisioner.steps.workload import LAUNCHER, WorkloadStep, workload_archive
 from tests.support import sample
-from tests.support.deployments import Bench, spec, static_spec
+from tests.support.deployments import Bench, spec, static_spec, train_step
 from tests.support.hosts import FakeHost, cpus
 
 SOURCE = {"git": "https://example.com/somebody/models.git", "ref": "v1", "path": "training/my net"}
@@ -38,14 +39,16 @@ def bench(tmp_path: Path, *names: str, **sections: Any) -> Bench:
     names = names or ("a",)
     made = Bench(static_spec(*names, **sections), *(FakeHost(n, tmp_path / n, cpus=cpus(cores=4)) for n in names))
     for name in names:
-        made.deployment.facts(name)
+        made.session.host(name).facts()
     return made
 
 
 def on_host(made: Bench, **workload: Any) -> Bench:
     """With this workload without Docker, even where an inventory has to say docker."""
     changed = made.spec.workload.model_copy(update=workload)
-    made.deployment.spec = made.spec.model_copy(update={"workload": changed})
+    made.open(made.spec.model_copy(update={"workload": changed}))
+    for each in made.session.hosts:
+        each.facts()
     return made
 
 
@@ -83,7 +86,7 @@ def printing(*lines: str, status: int = 0) -> str:
 def train(made: Bench, *lines: str, status: int = 0) -> TrainStep:
     """A float32 run that prints these lines."""
     host(made).scripts = [("run-float32.sh", printing(*lines, status=status))]
-    return TrainStep(made.deployment, "float32")
+    return train_step(made.session, "float32")
 
 
 # ------------------------------------------------------------------------------------------------ scripts
@@ -92,7 +95,7 @@ def train(made: Bench, *lines: str, status: int = 0) -> TrainStep:
 def test_spark_engine(tmp_path: Path) -> None:
     """A barrier job over all workers of all hosts, the first host's settings, the workload beside it."""
     made = bench(tmp_path, "a", "b", spark={"workers": 2, "driver_memory": "2g", "executor_memory": "3g"})
-    script = TrainStep(made.deployment, "bfloat16").script()
+    script = train_step(made.session, "bfloat16").script.file()
     work = f"{host(made).home}/provisioner/demo"
     assert (script.host, script.path, script.mode) == ("a", f"{work}/run-bfloat16.sh", 0o755)
     text = script.content.replace("\\\n", "")
@@ -109,7 +112,7 @@ def test_spark_engine(tmp_path: Path) -> None:
 def test_settings_of_the_submission_are_quoted(tmp_path: Path) -> None:
     options = {"spark.executor.extraJavaOptions": "-XX:+A -XX:+B", "spark.network.timeout": "100"}
     made = bench(tmp_path, spark={"submit_settings": options})
-    text = TrainStep(made.deployment, "float32").script().content
+    text = train_step(made.session, "float32").script.file().content
     assert "--conf 'spark.executor.extraJavaOptions=-XX:+A -XX:+B' --conf spark.network.timeout=100 \\\n" in text
 
 
@@ -142,20 +145,20 @@ def test_settings_of_the_submission_are_quoted(tmp_path: Path) -> None:
 )
 def test_the_inventorys_settings_reach_the_workload(tmp_path: Path, workload: dict[str, Any], words: str) -> None:
     made = bench(tmp_path, workload=workload, spark={"workers": 4})
-    text = TrainStep(made.deployment, "float32").script().content
+    text = train_step(made.session, "float32").script.file().content
     assert text.rstrip().endswith(f"--dtype float32 {words}")
 
 
 def test_more_workers_than_there_are_is_refused(tmp_path: Path) -> None:
     made = bench(tmp_path, workload={"workers": 5}, spark={"workers": 4})
     with pytest.raises(UsageError, match="5 workers asked for, and the cluster has 4"):
-        TrainStep(made.deployment, "float32").script()
+        train_step(made.session, "float32").script.file()
 
 
 def test_local_engine(tmp_path: Path) -> None:
     """One process with every core, straight from the archive, no Spark anywhere."""
     made = bench(tmp_path, workload={"engine": "local", "mode": "infer", "data": "/data/my images"})
-    text = TrainStep(made.deployment, "float32").script().content
+    text = train_step(made.session, "float32").script.file().content
     assert "export PYTHONPATH=workload.zip\n" in text
     assert "export OMP_NUM_THREADS=4\n" in text
     assert text.splitlines()[-1] == (
@@ -163,12 +166,12 @@ def test_local_engine(tmp_path: Path) -> None:
         "--data '/data/my images' --batch-size 32 --steps 20 --warmup-steps 5 --workers 1"
     )
     assert "spark-submit" not in text
-    assert [phase.name for phase in steps.plan(made.deployment).phases] == ["hosts", "data", "training"]
+    assert [phase.name for phase in steps.plan(made.session).phases] == ["hosts", "data", "training"]
 
 
 def test_tfpark_engine() -> None:
     """Analytics Zoo's image with the bundled workload."""
-    deployment = Deployment(
+    session = Session(
         spec(
             provider="simulator",
             runtime="docker",
@@ -177,7 +180,7 @@ def test_tfpark_engine() -> None:
             workload={"engine": "tfpark"},
         )
     )
-    text = TrainStep(deployment, "bfloat16").script().content
+    text = train_step(session, "bfloat16").script.file().content
     assert "\nSPARK_HOME=/opt/work/spark-2.4.3\n" in text
     assert "--engine tfpark " in text
     assert "--workers 8" in text
@@ -186,12 +189,12 @@ def test_tfpark_engine() -> None:
 @pytest.mark.parametrize(("engine", "memory"), [("spark", "1g"), ("tfpark", "4g")])
 def test_memory_is_what_the_engine_needs(tmp_path: Path, engine: str, memory: str) -> None:
     """BigDL holds the weights on the Java heap, several times over."""
-    text = TrainStep(on_host(bench(tmp_path), engine=engine).deployment, "float32").script().content
+    text = train_step(on_host(bench(tmp_path), engine=engine).session, "float32").script.file().content
     assert f"--driver-memory {memory} --executor-memory {memory} " in text
 
 
 def test_somebody_elses_sample_has_their_command_line(tmp_path: Path) -> None:
-    deployment = Deployment(
+    session = Session(
         spec(
             provider="simulator",
             runtime="docker",
@@ -200,8 +203,8 @@ def test_somebody_elses_sample_has_their_command_line(tmp_path: Path) -> None:
             workload={"engine": "tfpark", "source": SOURCE, "epochs": 3, "batch_size": 64, "data": "/my data"},
         )
     )
-    float32 = TrainStep(deployment, "float32").script().content
-    bfloat16 = TrainStep(deployment, "bfloat16").script().content
+    float32 = train_step(session, "float32").script.file().content
+    bfloat16 = train_step(session, "bfloat16").script.file().content
     assert "cd '/opt/work/models/training/my net' || exit 1\n" in float32
     assert "--batch_size 64" in float32
     assert "--train_epochs 3 --data_dir '/my data'\n" in float32
@@ -242,7 +245,7 @@ def _sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., B
         source = SampleSpec(git=str(repository), ref=sample.BRANCH, path=sample.PATH)
         options = {"engine": "tfpark", "source": source, "warmup_steps": 1, "batch_size": 4, **workload}
         made = on_host(bench(tmp_path, spark={"workers": 2}), **options)
-        WorkloadStep(made.deployment).apply()
+        WorkloadStep(made.session.hosts[0]).apply()
         return made
 
     return make
@@ -253,7 +256,7 @@ def test_both_legs_of_the_sample_are_measured(sampled: Callable[..., Bench]) -> 
     made = sampled()
     assert "--use_bfloat16" in (sample.DATA / "run.sh").read_text()
     for dtype, speed in (("float32", 2.0), ("bfloat16", 4.0)):
-        step = TrainStep(made.deployment, dtype)  # type: ignore[arg-type]
+        step = train_step(made.session, dtype)  # type: ignore[arg-type]
         assert step.check() == ABSENT
         step.apply()
         assert step.check().presence is Presence.PRESENT
@@ -278,7 +281,7 @@ def test_both_legs_of_the_sample_are_measured(sampled: Callable[..., Bench]) -> 
 def test_a_sample_that_fails_is_not_measured(sampled: Callable[..., Bench]) -> None:
     made = sampled(status=3)
     with pytest.raises(HostError, match="train/float32 failed on a") as caught:
-        TrainStep(made.deployment, "float32").apply()
+        train_step(made.session, "float32").apply()
     assert "Iteration 7" in caught.value.tail[-1]
     assert made.store.state.results == ()
 
@@ -286,7 +289,7 @@ def test_a_sample_that_fails_is_not_measured(sampled: Callable[..., Bench]) -> N
 def test_a_sample_too_short_to_measure_says_so(sampled: Callable[..., Bench]) -> None:
     made = sampled(warmup_steps=7)
     with pytest.raises(HostError, match="logged 7 iterations, and the first 7 are warm-up") as caught:
-        TrainStep(made.deployment, "float32").apply()
+        train_step(made.session, "float32").apply()
     assert "workload.warmup_steps" in caught.value.remedy
     assert made.store.state.results == ()
 
@@ -300,7 +303,7 @@ def test_a_sample_too_short_to_measure_says_so(sampled: Callable[..., Bench]) ->
 )
 def test_titles(tmp_path: Path, mode: str, title: str) -> None:
     made = bench(tmp_path, workload={"mode": mode})
-    step = TrainStep(made.deployment, "float32")
+    step = train_step(made.session, "float32")
     assert step.describe().title == title
     assert step.name == f"{mode}/float32"
 
@@ -391,7 +394,7 @@ def test_bert_is_named_and_counts_sequences(tmp_path: Path) -> None:
     made = bench(tmp_path, workload={"model": "bert-base"})
     step = train(made, interval(5, loss=1.0, images_per_second=4.7), summary(model="bert-base"))
     assert step.describe().title == "Train BERT-base in float32: 2 workers, batch 32 each, engine spark"
-    assert "--model bert-base " in step.script().content
+    assert "--model bert-base " in step.script.file().content
     step.apply()
     assert made.told == ["float32: step 5, loss 1.000, 4.7 sequences/s", "float32: 12.2 sequences/s"]
     assert step.check().detail == "12.2 sequences/s"
@@ -433,7 +436,7 @@ def test_what_was_measured_is_not_measured_again(tmp_path: Path) -> None:
     assert step.check() == ABSENT
     step.apply()
     again = made.again()
-    finding = TrainStep(again.deployment, "float32").check()
+    finding = train_step(again.session, "float32").check()
     assert finding.presence is Presence.PRESENT
     assert finding.detail == "12.2 images/s"
 
@@ -446,15 +449,15 @@ def test_what_was_measured_is_not_measured_again(tmp_path: Path) -> None:
 def test_another_run_is_another_measurement(tmp_path: Path, changes: dict[str, Any]) -> None:
     made = bench(tmp_path)
     train(made, summary()).apply()
-    assert TrainStep(made.again(**changes).deployment, "float32").check() == ABSENT
-    assert TrainStep(made.deployment, "bfloat16").check() == ABSENT
+    assert train_step(made.again(**changes).session, "float32").check() == ABSENT
+    assert train_step(made.session, "bfloat16").check() == ABSENT
 
 
 def test_again_measures_anew_and_once(tmp_path: Path) -> None:
     """`provisioner run`: what is known does not count, until this run has measured."""
     made = bench(tmp_path)
     train(made, summary()).apply()
-    phase = steps.training(made.deployment, again=True)
+    phase = steps.training(made.session, again=True)
     (step,) = [each for each in phase.steps if each.name == "train/float32"]
     assert step.check() == ABSENT
     host(made).scripts = [("run-float32.sh", printing(summary(images_per_second=20.0)))]
@@ -513,9 +516,9 @@ def test_a_training_that_runs_is_found_again_and_not_doubled(tmp_path: Path) -> 
     made = bench(tmp_path)
     gate = lasting(made, interval(5, images_per_second=1.0), interval(10, images_per_second=2.0), summary())
     for _ in range(3):
-        abandoned(made, TrainStep(made.deployment, "float32"))
+        abandoned(made, train_step(made.session, "float32"))
     gate.touch()
-    TrainStep(made.deployment, "float32").apply()
+    train_step(made.session, "float32").apply()
     assert (host(made).home / "started").read_text() == "started\n", "\n".join([*made.told, *host(made).commands])
     (kept,) = made.store.state.results
     lines = (made.store.folder / f"logs/{kept['run']}.log").read_text().splitlines()
@@ -527,10 +530,10 @@ def test_a_training_that_runs_is_found_again_and_not_doubled(tmp_path: Path) -> 
 def test_a_training_that_ended_alone_is_collected(tmp_path: Path) -> None:
     made = bench(tmp_path)
     lasting(made, summary()).touch()
-    abandoned(made, TrainStep(made.deployment, "float32"))
+    abandoned(made, train_step(made.session, "float32"))
     status = host(made).home / "provisioner/demo/training/status"
     until(lambda: status.exists() and status.read_text())
-    TrainStep(made.deployment, "float32").apply()
+    train_step(made.session, "float32").apply()
     assert (host(made).home / "started").read_text() == "started\n", "\n".join([*made.told, *host(made).commands])
     assert [kept["run"] for kept in made.store.state.results] == ["train-float32-1"]
 
@@ -540,12 +543,12 @@ def test_a_training_that_failed_alone_is_tried_again(tmp_path: Path, ending: str
     made = bench(tmp_path)
     if ending == "failed":
         train(made, "no", status=3)
-        abandoned(made, TrainStep(made.deployment, "float32"))
+        abandoned(made, train_step(made.session, "float32"))
         status = host(made).home / "provisioner/demo/training/status"
         until(lambda: status.exists() and status.read_text())
     else:
         lasting(made, "one", "two")
-        abandoned(made, TrainStep(made.deployment, "float32"))
+        abandoned(made, train_step(made.session, "float32"))
         pid = int((host(made).home / "provisioner/demo/training/pid").read_text())
         os.killpg(pid, signal.SIGKILL)
     train(made, summary()).apply()
@@ -555,11 +558,11 @@ def test_a_training_that_failed_alone_is_tried_again(tmp_path: Path, ending: str
 def test_nothing_is_measured_beside_another_training(tmp_path: Path) -> None:
     made = bench(tmp_path)
     lasting(made, summary())
-    abandoned(made, TrainStep(made.deployment, "float32"))
+    abandoned(made, train_step(made.session, "float32"))
     with pytest.raises(HostError, match="train-float32-1 is still running on a, with other settings") as caught:
-        TrainStep(made.deployment, "bfloat16").apply()
+        train_step(made.session, "bfloat16").apply()
     assert "provisioner exec demo -- 'kill" in caught.value.remedy
-    WorkloadStep(made.deployment).undo()
+    WorkloadStep(made.session.hosts[0]).undo()
     assert not (host(made).home / "provisioner/demo/training").exists()
     train(made, summary()).apply()
     assert len(made.store.state.results) == 1
@@ -569,9 +572,9 @@ def test_down_ends_the_training_with_all_that_it_started(tmp_path: Path) -> None
     made = bench(tmp_path)
     child = host(made).home / "child"
     host(made).scripts = [("run-float32.sh", f"sleep 600 & echo $! > {child}\nwait\n")]
-    abandoned(made, TrainStep(made.deployment, "float32"))
+    abandoned(made, train_step(made.session, "float32"))
     until(lambda: child.exists() and child.read_text().strip())
-    WorkloadStep(made.deployment).undo()
+    WorkloadStep(made.session.hosts[0]).undo()
     command_line = Path(f"/proc/{child.read_text().strip()}/cmdline")
     until(lambda: not command_line.exists() or not command_line.read_bytes())  # a zombie has none
 
@@ -593,7 +596,7 @@ def test_a_spark_process_that_ends_is_told_at_once(
     (work / f"{name}.pid").write_text("4194304\n")  # above every process id
     (work / f"logs/{name}.log").write_text("OutOfMemoryError\n")
     with pytest.raises(HostError) as caught:
-        TrainStep(made.deployment, "float32").apply()
+        train_step(made.session, "float32").apply()
     noun = "master" if name == "master" else "worker"
     assert caught.value.message == f"the Spark {noun} on a (process 4194304) has ended, and train/float32 with it"
     assert advice in caught.value.remedy
@@ -644,15 +647,15 @@ def test_the_archive_runs_from_where_it_is(tmp_path: Path) -> None:
 def test_without_spark_down_removes_the_folder_too(tmp_path: Path) -> None:
     """There is no other step that would."""
     made = bench(tmp_path, workload={"engine": "local"})
-    step = WorkloadStep(made.deployment)
+    step = WorkloadStep(made.session.hosts[0])
     step.apply()
-    made.runner(*steps.plan(made.deployment).phases).down()
+    made.runner(*steps.plan(made.session).phases).down()
     assert not (host(made).home / "provisioner").exists()
 
 
 def test_the_code_is_uploaded_once_and_again_when_it_differs(tmp_path: Path) -> None:
     made = bench(tmp_path)
-    step = WorkloadStep(made.deployment)
+    step = WorkloadStep(made.session.hosts[0])
     assert step.check() == ABSENT
     step.apply()
     assert step.check() == PRESENT
@@ -683,7 +686,7 @@ def _repository(tmp_path: Path) -> Path:
 def test_a_repository_is_cloned_at_its_ref(tmp_path: Path, repository: Path, ref: str) -> None:
     """A tag, or a branch like the paper's."""
     made = on_host(bench(tmp_path), source=SampleSpec(git=str(repository), ref=ref, path="training"))
-    step = WorkloadStep(made.deployment)
+    step = WorkloadStep(made.session.hosts[0])
     assert step.describe().title == f"git clone {repository} && git checkout {ref}"
     assert step.check() == ABSENT
     step.apply()

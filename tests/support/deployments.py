@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
 from provisioner import inventory
 from provisioner.adapters.store import FolderStore
-from provisioner.deployment import Deployment, Outside
+from provisioner.deployment import Ports, Session
 from provisioner.deployment.journal import Journal
 from provisioner.deployment.state import Place, State
-from provisioner.inventory.spec import Spec
+from provisioner.hosts.address import HostAddress
+from provisioner.inventory.spec import Dtype, Spec
 from provisioner.operations import wiring
 from provisioner.resources import Kind
 from provisioner.runner import Event, Runner
 from provisioner.step import Finding, Phase, Plan, Step
+from provisioner.steps.host_key import HostKeyStep
+from provisioner.steps.spark import ConfigureStep
+from provisioner.steps.training import TrainStep
 from tests.support.clock import FakeClock
 from tests.support.cloud import FakeCloud, Fuse, Killed
 from tests.support.hosts import FakeConnector, FakeHost
@@ -53,6 +57,27 @@ def began(spec: Spec, **fields: Any) -> FolderStore:
         for field, value in fields.items():
             setattr(state, field, value)
     return store
+
+
+def place_hosts(store: FolderStore, addresses: Sequence[HostAddress]) -> None:
+    """Let the state say where the instances are."""
+    with store.changing() as state:
+        state.hosts = tuple(addresses)
+
+
+def train_step(session: Session, dtype: Dtype, *, again: bool = False) -> TrainStep:
+    """The training of an open deployment."""
+    return TrainStep(session.hosts, session.results, dtype, session.progress, session.program, again=again)
+
+
+def host_key_step(session: Session) -> HostKeyStep:
+    """The step that reads the host keys of an open deployment."""
+    return HostKeyStep(session.access, session.hosts, session.known_hosts)
+
+
+def configure(session: Session, host: str) -> ConfigureStep:
+    """The step that configures Spark on a host."""
+    return ConfigureStep(session.host(host), session.hosts[0], lambda: session.secret("spark"))
 
 
 def left_open(journal: Journal, kind: Kind, key: str = "") -> str:
@@ -101,10 +126,14 @@ class Bench:
         self.store.fuse = self.cloud.fuse
         if not self.store.began:
             self.store.keep(State.begin(spec, place_of(spec), self.clock.now()).model_copy(update={"run_id": run_id}))
-        self.deployment = Deployment(spec, self.outside())
+        self.open(spec)
 
-    def outside(self) -> Outside:
-        return Outside(
+    def open(self, spec: Spec) -> None:
+        """Open it, with an inventory."""
+        self.session = Session(spec, self.ports())
+
+    def ports(self) -> Ports:
+        return Ports(
             store=self.store,
             clock=self.clock,
             connector=self.connector,
@@ -134,22 +163,22 @@ class Bench:
         from provisioner import steps as all_steps
 
         if not steps:
-            plan = all_steps.plan(self.deployment)
+            plan = all_steps.plan(self.session)
         elif isinstance(steps[0], Phase):
             plan = Plan(self.spec.name, steps)  # type: ignore[arg-type]
         else:
             plan = Plan(self.spec.name, (Phase("only", steps),))  # type: ignore[arg-type]
-        return Runner(self.deployment, plan, self.events.append)
+        return Runner(self.session, plan, self.events.append)
 
     def cloud_runner(self) -> Runner:
         """A runner of the phases that the cloud alone has part in."""
         from provisioner import steps as all_steps
 
-        phases = all_steps.plan(self.deployment).phases
+        phases = all_steps.plan(self.session).phases
         chosen = tuple(phase for phase in phases if phase.name in ("network", "instances"))
         for step in (step for phase in chosen for step in phase.steps):
             step.check = self._writing_nothing(step.check)  # type: ignore[method-assign]
-        return Runner(self.deployment, Plan(self.spec.name, chosen), self.events.append)
+        return Runner(self.session, Plan(self.spec.name, chosen), self.events.append)
 
     def _writing_nothing(self, check: Callable[[], Finding]) -> Callable[[], Finding]:
         def guarded() -> Finding:

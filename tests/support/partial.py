@@ -50,9 +50,9 @@ def main() -> int:
         print(json.dumps(event.as_json()), file=sys.stderr, flush=True)
 
     try:
-        with wiring.opened(load(options.inventory), show, create=True) as (deployment, emit):
-            full = steps.plan(deployment)
-            outcome = Runner(deployment, Plan(full.name, full.phases[: options.phases]), emit).up()
+        with wiring.opened(load(options.inventory), show, create=True) as (session, emit):
+            full = steps.plan(session)
+            outcome = Runner(session, Plan(full.name, full.phases[: options.phases]), emit).up()
     except ProvisionerError as error:
         report_error(error)
         return error.exit_code

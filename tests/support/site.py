@@ -73,10 +73,10 @@ class Site:
         changed."""
         with (
             patch.dict(os.environ, PROVISIONER_ENDPOINT=self.simulator.endpoint),
-            wiring.opened(load(inventory), lambda event: None, create=True) as (deployment, emit),
+            wiring.opened(load(inventory), lambda event: None, create=True) as (session, emit),
         ):
-            full = steps.plan(deployment)
-            outcome = Runner(deployment, Plan(full.name, full.phases[:phases]), emit).up()
+            full = steps.plan(session)
+            outcome = Runner(session, Plan(full.name, full.phases[:phases]), emit).up()
         return {"changed": outcome.changed, "present": outcome.present}
 
     def _start(self, words: list[str], **more: str) -> subprocess.Popen[str]:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from provisioner.step import Description, Finding, Presence
+from provisioner.step import Description, Finding, Presence, Step
 
 
 class World:
@@ -26,8 +26,8 @@ class World:
             return [name for done, name in self.log if done == what]
 
 
-class FakeStep:
-    """Implements step.Step.
+class FakeStep(Step):
+    """A step that tells.
 
     Args:
         world: where its effect goes.
@@ -42,7 +42,7 @@ class FakeStep:
         name: str,
         *,
         host: str | None = None,
-        owner: str | None = None,
+        undone: bool = True,
         finding: Finding | None = None,
         on_check: Callable[[], Any] = lambda: None,
         on_apply: Callable[[], Any] = lambda: None,
@@ -51,7 +51,7 @@ class FakeStep:
         self.world = world
         self.name = name
         self.host = host
-        self.owner = owner
+        self.undone = undone
         self._finding = finding
         self._on_check = on_check
         self._on_apply = on_apply
