@@ -5,6 +5,7 @@ Templates are plain text with Jinja2 placeholders; what to put in is decided in 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,13 @@ def render(template: str, **values: Any) -> str:
     Raises jinja2.UndefinedError when the template names something that is not among the values.
     """
     return str(_environment().get_template(template).render(**values))
+
+
+def aligned(rows: Sequence[Sequence[str]], between: str) -> list[str]:
+    """A line for each row of cells, columns aligned, with `between` between them. All rows have as many cells."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = (between.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return [line.rstrip() for line in lines]
 
 
 def counted(number: int, noun: str) -> str:

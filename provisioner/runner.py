@@ -8,14 +8,10 @@ same call.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
-from queue import Empty, SimpleQueue
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from provisioner.deployment import Session
 from provisioner.errors import (
@@ -30,15 +26,11 @@ from provisioner.errors import (
     ProvisionerError,
     StateError,
 )
+from provisioner.fan_out import fan_out
+from provisioner.render import counted
 from provisioner.resources import KINDS, Kind, Resource
 from provisioner.step import Finding, Phase, Plan, Presence, Step
 from provisioner.waiting import wait_until
-
-Done = TypeVar("Done")
-
-MOST_HOSTS_AT_ONCE = 100
-ENDING_S = 5.0
-"""How long Ctrl-C waits for the hosts' threads, whose connections it has cut."""
 
 SHOWS_S = 30.0
 """How long what was made may take to show: what the cloud lists lags behind what it did."""
@@ -104,10 +96,9 @@ class Runner:
             for step in phase.steps:
                 by_host.setdefault(step.host, []).append(step)
             found = self._looked_at(phase.name, blocked, by_host.pop(None))
-            if by_host:
-                with ThreadPoolExecutor(min(len(by_host), MOST_HOSTS_AT_ONCE)) as pool:
-                    for each in pool.map(partial(self._looked_at, phase.name, blocked), by_host.values()):
-                        found |= each
+            look = partial(self._looked_at, phase.name, blocked)
+            for each in fan_out(look, list(by_host.values()), on_interrupt=self.session.close):
+                found |= each
             findings += [(phase.name, step, found[step.name]) for step in phase.steps]
         return findings
 
@@ -169,54 +160,17 @@ class Runner:
                     self.emit(Event("failed", str(error), phase, step.host, step.name))
             return changed
 
-        outcomes = self._side_by_side(list(by_host.values()), work, self._stop)
+        outcomes = fan_out(work, list(by_host.values()), on_interrupt=partial(self._interrupt, self._stop))
         if len(failures) == 1 and len(by_host) == 1:
             raise failures[0][1]
         if failures:
             raise PartialFailureError(f"{len(failures)} of {len(by_host)} hosts failed", failures)
         return [done for changed in outcomes for done in changed]
 
-    def _side_by_side(
-        self, shares: Sequence[Sequence[Step]], work: Callable[[Sequence[Step]], Done], stop: threading.Event
-    ) -> list[Done]:
-        """Do the hosts' shares side by side; all of them have ended when this returns.
-
-        Ctrl-C sets `stop` and cuts the hosts' connections, so that their threads end. One that hangs all the same does
-        not hold the program up: nothing new is begun, and the threads are daemons.
-        """
-        waiting: SimpleQueue[Sequence[Step]] = SimpleQueue()
-        ended: SimpleQueue[tuple[Done | None, BaseException | None]] = SimpleQueue()
-
-        def serve() -> None:
-            with suppress(Empty):
-                while not stop.is_set():
-                    share = waiting.get_nowait()
-                    try:
-                        ended.put((work(share), None))
-                    except BaseException as mistake:  # raised in the main thread
-                        ended.put((None, mistake))
-
-        for share in shares:
-            waiting.put(share)
-        threads = [threading.Thread(target=serve, daemon=True) for _ in range(min(len(shares), MOST_HOSTS_AT_ONCE))]
-        outcomes: list[tuple[Done | None, BaseException | None]] = []
-        try:
-            for thread in threads:
-                thread.start()
-            while len(outcomes) < len(shares):
-                with suppress(Empty):
-                    outcomes.append(ended.get(timeout=0.5))  # now and then awake, which lets Ctrl-C in
-        except KeyboardInterrupt:
-            stop.set()
-            self.session.close()
-            deadline = time.monotonic() + ENDING_S
-            for thread in threads:
-                thread.join(max(0.0, deadline - time.monotonic()))
-            raise
-        for _, mistake in outcomes:
-            if mistake is not None:
-                raise mistake
-        return [done for done, _ in outcomes if done is not None]
+    def _interrupt(self, stop: threading.Event) -> None:
+        """Ctrl-C: no further step is begun, and what the hosts are at ends with its connection."""
+        stop.set()
+        self.session.close()
 
     def _ensure(self, phase: str, step: Step) -> bool:
         """Make one step present; whether anything had to be changed."""
@@ -300,13 +254,13 @@ class Runner:
                 listing = "\n".join(f"  {resource.kind} {resource.id} {resource.name}" for resource in left)
                 reasons = "".join(f"\n  {failure.step.name}: {failure.error}" for failure in failures)
                 raise LeftoverError(
-                    f"{len(left)} resources of {name} are still there:\n{listing}{reasons}\n",
+                    f"removing {name} left {counted(len(left), 'resource')} behind:\n{listing}{reasons}\n",
                     f"run `provisioner down {name}` again",
                 )
         if failures:
             on_hosts = any(failure.step.host is not None for failure in failures)
             raise PartialFailureError(
-                f"{len(failures)} steps could not be undone",
+                f"{counted(len(failures), 'step')} could not be undone",
                 [(failure.step.name, failure.error) for failure in failures],
                 f"`provisioner down {name}` tries again; with --forget-hosts it leaves hosts that are gone for good as "
                 "they are"
@@ -328,7 +282,7 @@ class Runner:
             outcomes = [self._undo(phase.name, step) for step in steps if not stop.is_set()]
             return [failure for failure in outcomes if failure is not None]
 
-        on_hosts = self._side_by_side(list(by_host.values()), work, stop)
+        on_hosts = fan_out(work, list(by_host.values()), on_interrupt=partial(self._interrupt, stop))
         return [failure for failures in (*on_hosts, work(hostless)) for failure in failures]
 
     def _undo(self, phase: str, step: Step) -> Failure | None:

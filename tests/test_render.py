@@ -16,7 +16,7 @@ from provisioner.cli import show
 from provisioner.deployment import Session
 from provisioner.errors import StateError
 from provisioner.inventory import load
-from provisioner.render import data_folder, render
+from provisioner.render import aligned, counted, data_folder, render
 
 ROOT = Path(__file__).parent.parent
 THE_PAPERS_OWN = {"paper": "SC2046,SC2155"}
@@ -102,3 +102,12 @@ def test_data_is_found_inside_an_installed_package(tmp_path: Path, monkeypatch: 
     assert data_folder("templates") == tmp_path / "package/_templates"
     with pytest.raises(StateError, match="the folder workload is missing"):
         data_folder("workload")
+
+
+def test_columns_are_as_wide_as_their_widest_cell_and_lines_end_in_no_space() -> None:
+    assert aligned([("NAME", "N"), ("a", "12"), ("longer", "")], " | ") == ["NAME   | N", "a      | 12", "longer |"]
+
+
+@pytest.mark.parametrize(("number", "words"), [(0, "0 hosts"), (1, "1 host"), (2, "2 hosts")])
+def test_a_number_and_its_noun(number: int, words: str) -> None:
+    assert counted(number, "host") == words

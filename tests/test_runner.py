@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import signal
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -28,6 +27,7 @@ from provisioner.step import ABSENT, Finding, Phase, Presence
 from tests.support.cloud import FakeCloud
 from tests.support.deployments import Bench, left_open, place_hosts, spec, static_spec
 from tests.support.hosts import FakeHost
+from tests.support.processes import press_ctrl_c
 from tests.support.steps import FakeStep, World, each_time
 
 PATIENCE_S = 60
@@ -51,10 +51,6 @@ def met(event: threading.Event) -> Callable[[], Any]:
         assert event.wait(PATIENCE_S), "the other host never came so far"
 
     return wait
-
-
-def press_ctrl_c() -> None:
-    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)  # type: ignore[arg-type]
 
 
 # ------------------------------------------------------------------------------------------------ up: one step
@@ -264,7 +260,7 @@ def test_ctrl_c_does_not_wait_for_a_host_that_never_answers(
     bench: Bench, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A thread that hangs where no connection is to be cut must not hold the program up."""
-    monkeypatch.setattr("provisioner.runner.ENDING_S", 0.01)
+    monkeypatch.setattr("provisioner.fan_out.ENDING_S", 0.01)
     release = threading.Event()
 
     def hang() -> None:

@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from provisioner.cli import streams
 from provisioner.cli.streams import printable
 from provisioner.errors import HostError, PartialFailureError, ProvisionerError
+from provisioner.render import aligned
 
 if TYPE_CHECKING:
     from provisioner.runner import Event
@@ -178,9 +179,8 @@ class Console:
                 table.add_row(*(Text(cell) for cell in row))
             self._rich.print(table)
             return
-        widths = [max(len(row[i]) for row in [list(headers), *lines]) for i in range(len(headers))]
-        for row in [list(headers), *lines]:
-            line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        for text in aligned([headers, *lines], "  "):
+            line(text)
 
     def result(self, value: object) -> None:
         """The one object of a command with --json."""

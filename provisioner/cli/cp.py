@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from provisioner.cli import console
 from provisioner.errors import UsageError
+from provisioner.render import counted
 
 if TYPE_CHECKING:
     from provisioner.ports import OnBytes
@@ -37,7 +38,7 @@ def cp(source: str, target: str) -> None:
                 count = download(connection, path, Path(target), progress)
         finally:
             progress.close()
-    console.line(f"{count} file{'s' if count != 1 else ''} copied")
+    console.line(f"{counted(count, 'file')} copied")
 
 
 class Progress:

@@ -18,11 +18,9 @@ if TYPE_CHECKING:
 
 def exec_(context: typer.Context, name: Name, host: Host = None, container: Container = False) -> None:
     """Run a command on a host, or with --host all on every one side by side: `provisioner exec NAME -- CMD …`."""
-    from concurrent.futures import ThreadPoolExecutor
-
     from provisioner.errors import PartialFailureError, ProvisionerError
+    from provisioner.fan_out import fan_out
     from provisioner.operations.hosts import check_container, chosen, looking_at
-    from provisioner.runner import MOST_HOSTS_AT_ONCE
 
     if not context.args:
         raise UsageError("no command was given", f"write `provisioner exec {name} -- COMMAND`")
@@ -48,8 +46,7 @@ def exec_(context: typer.Context, name: Name, host: Host = None, container: Cont
                 failures.append((each.name, error))
                 return 1
 
-        with ThreadPoolExecutor(min(len(hosts), MOST_HOSTS_AT_ONCE)) as pool:
-            statuses = list(pool.map(tried, hosts))
+        statuses = fan_out(tried, hosts, on_interrupt=session.close)
     if failures:
         raise PartialFailureError(f"{len(failures)} of {len(hosts)} hosts could not be asked", failures)
     raise typer.Exit(next(filter(None, statuses), 0))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from provisioner.deployment import Host
 from provisioner.errors import ProvisionerError
+from provisioner.fan_out import fan_out
 from provisioner.inventory.spec import Spec
-from provisioner.runner import MOST_HOSTS_AT_ONCE
 from provisioner.steps.spark import master_page
 
 PATIENCE_S = 10.0
@@ -28,11 +27,9 @@ def look(found: dict[str, Any]) -> None:
     hosts = [host for host in found["hosts"] if host["state"] in ("Running", "not ours")]
     if not hosts:
         return
-    with (
-        wiring.looking(hasty(wiring.saved_spec(found["name"]))) as session,
-        ThreadPoolExecutor(min(len(hosts), MOST_HOSTS_AT_ONCE)) as pool,
-    ):
-        answers = pool.map(lambda host: _inside(session.host(host["name"]), session.hosts[0]), hosts)
+    with wiring.looking(hasty(wiring.saved_spec(found["name"]))) as session:
+        first = session.hosts[0]
+        answers = fan_out(lambda host: _inside(session.host(host["name"]), first), hosts, on_interrupt=session.close)
         for host, inside in zip(hosts, answers, strict=True):
             host["inside"] = inside
 

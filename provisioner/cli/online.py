@@ -9,6 +9,7 @@ from provisioner import catalog
 from provisioner.cli.console import somebody_there
 from provisioner.deployment import Deployment
 from provisioner.errors import CloudRefusedError, LeftoverError, NoCapacityError, TypeRefusedError, UsageError
+from provisioner.render import counted
 
 if TYPE_CHECKING:
     from provisioner.cli.console import Console
@@ -192,8 +193,10 @@ def sweep(region: str, yes: bool, console: Console) -> None:
         console.table(("DEPLOYMENT", "KIND", "ID", "NAME", "STATE"), rows)
     if found and not yes:
         if not somebody_there():
-            raise UsageError(f"{len(found)} resources found and nobody is there to say yes", "add --yes to remove them")
-        if not console.ask(f"Remove these {len(found)} resources in {region}?"):
+            raise UsageError(
+                f"{counted(len(found), 'resource')} found and nobody is there to say yes", "add --yes to remove them"
+            )
+        if not console.ask(f"Remove {counted(len(found), 'resource')} in {region}?"):
             raise UsageError("not confirmed, nothing was removed")
     for kind in KINDS:
         ids = [resource.id for resource in found if resource.kind == kind]
@@ -202,7 +205,9 @@ def sweep(region: str, yes: bool, console: Console) -> None:
     left = look() if found else []
     if left:
         listing = "\n".join(f"  {resource.kind} {resource.id} {resource.name}" for resource in left)
-        raise LeftoverError(f"{len(left)} resources are still there:\n{listing}\n", "run the sweep again")
+        raise LeftoverError(
+            f"the sweep left {counted(len(left), 'resource')} behind:\n{listing}\n", "run the sweep again"
+        )
     where = f"region {region}, account {cloud.account_id}, at {cloud.endpoint}"
     if console.as_json:
         console.result({"removed": [{"kind": r.kind, "id": r.id, "name": r.name} for r in found], "left": []})

@@ -11,6 +11,7 @@ from provisioner.cli.down import remove_all
 from provisioner.cli.options import Inventory, Json, Online, Yes
 from provisioner.cli.plan import plan
 from provisioner.errors import InterruptedRun, UsageError
+from provisioner.render import counted
 
 if TYPE_CHECKING:
     from provisioner.cli.console import Console
@@ -101,11 +102,7 @@ def _what_exists(session: Session) -> str:
     cost = f", {price.per_hour:g} {price.currency} an hour" if price else ""
     made = len(store.state.made("instance"))
     if not made and any(creation.kind == "instance" for creation in store.state.unresolved):
-        return f"{_instances(spec.cloud.count)} of {spec.name} may exist{cost}; {command}"
+        return f"{counted(spec.cloud.count, 'instance')} of {spec.name} may exist{cost}; {command}"
     if not made:
         return f"no instance of {spec.name} exists, and its network costs nothing; {command}"
-    return f"{_instances(made)} of {spec.name} exist{'s' if made == 1 else ''}{cost}; {command}"
-
-
-def _instances(count: int) -> str:
-    return f"{count} instance{'s' if count != 1 else ''}"
+    return f"{counted(made, 'instance')} of {spec.name} exist{'s' if made == 1 else ''}{cost}; {command}"

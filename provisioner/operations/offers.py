@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from provisioner.errors import CloudError, CloudRefusedError, NoCapacityError
+from provisioner.fan_out import fan_out
 from provisioner.inventory.spec import CloudSpec, Spec, SpotSpec
 from provisioner.resources import Price
 from provisioner.steps.request import Candidate, instance_request
@@ -31,9 +31,8 @@ def offers(region: str, names: Sequence[str]) -> dict[str, dict[str, Any]]:
             return error
 
     in_stock = [name for name in names if stock.get(name)]
-    with ThreadPoolExecutor(8) as pool:
-        regular = dict(zip(in_stock, pool.map(lambda name: price(name, None), in_stock), strict=True))
-        spot = dict(zip(in_stock, pool.map(lambda name: price(name, SpotSpec()), in_stock), strict=True))
+    regular = dict(zip(in_stock, fan_out(lambda name: price(name, None), in_stock, at_once=8), strict=True))
+    spot = dict(zip(in_stock, fan_out(lambda name: price(name, SpotSpec()), in_stock, at_once=8), strict=True))
     answers = [*regular.values(), *spot.values()]
     refusals = [answer for answer in answers if isinstance(answer, CloudError)]
     if refusals and len(refusals) == len(answers):

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 from provisioner.deployment import Deployment, Ports, Session
 from provisioner.deployment.state import Place, State
 from provisioner.errors import DriftError, ProvisionerError, StateError, UsageError
+from provisioner.fan_out import fan_out
 from provisioner.hosts.address import HostAddress
 from provisioner.hosts.expected import unlisted_types
 from provisioner.inventory.spec import Spec
 from provisioner.operations import places
-from provisioner.runner import MOST_HOSTS_AT_ONCE, Event
+from provisioner.runner import Event
 
 if TYPE_CHECKING:
     from provisioner.adapters.ecs import EcsCloud
@@ -279,7 +280,6 @@ def caller_cidrs(spec: Spec, place: Place) -> tuple[str, ...]:
 
 def statuses(names: Sequence[str], now: datetime) -> list[dict[str, Any]]:
     """`status` of several, asked side by side. One that cannot be asked has a `problem`, which is also its state."""
-    from concurrent.futures import ThreadPoolExecutor
 
     def asked(name: str) -> dict[str, Any]:
         try:
@@ -297,10 +297,7 @@ def statuses(names: Sequence[str], now: datetime) -> list[dict[str, Any]]:
                 "problem": str(error),
             }
 
-    if not names:
-        return []
-    with ThreadPoolExecutor(min(len(names), MOST_HOSTS_AT_ONCE)) as pool:
-        return list(pool.map(asked, names))
+    return fan_out(asked, names)
 
 
 def status(name: str, now: datetime) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from provisioner.render import aligned
 from provisioner.reporting import report
 from provisioner.reporting.measurement import Measurement
 from provisioner.reporting.report import Report
@@ -109,10 +110,10 @@ def to_table(found: Comparison) -> str:
     """Plain lines, columns aligned: the throughputs, then what differs."""
     header = ("Throughput", *found.names, "difference", "ratio")
     rows = [(_title(row), *map(_number, (*row.throughputs, row.difference, row.ratio))) for row in found.rows]
-    blocks = ["\n".join(report.aligned([header, *rows]))]
+    blocks = ["\n".join(aligned([header, *rows], " | "))]
     if found.differences:
         lines = [("What differs", *found.names), *((each.name, *each.values) for each in found.differences)]
-        blocks.append("\n".join(report.aligned(lines)))
+        blocks.append("\n".join(aligned(lines, " | ")))
     else:
         blocks.append("Nothing else that was noted differs.")
     return "\n\n".join(blocks) + "\n"

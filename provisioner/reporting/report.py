@@ -16,7 +16,7 @@ from typing import Any
 
 from provisioner import catalog
 from provisioner.errors import ProvisionerError
-from provisioner.render import counted
+from provisioner.render import aligned, counted
 from provisioner.reporting import paper
 from provisioner.reporting.measurement import Measurement
 from provisioner.reporting.scaling import Point, Setting, scaling
@@ -395,14 +395,7 @@ def to_table(report: Report) -> str:
 
 
 def _plain(table: Table) -> list[str]:
-    return [*aligned([table.header, *table.rows]), *table.conditions]
-
-
-def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
-    """Each line's cells as text, columns aligned."""
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    padded = (" | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
-    return [line.rstrip() for line in padded]
+    return [*aligned([table.header, *table.rows], " | "), *table.conditions]
 
 
 def to_markdown(report: Report) -> str:

@@ -10,6 +10,7 @@ from provisioner.deployment.state import InstanceChoice
 from provisioner.errors import CloudRefusedError, DeadlineError, NoCapacityError
 from provisioner.hosts.address import HostAddress
 from provisioner.hosts.expected import doubts
+from provisioner.render import counted
 from provisioner.resources import KINDS, Instance, InstanceRequest, Kind, Price
 from provisioner.step import Description, Finding, Observed, PlannedResource, Presence, Step
 from provisioner.steps.comparison import (
@@ -68,9 +69,8 @@ class InstancesStep(Step):
         if not cloud.auto_release_hours:
             warnings.append("cloud.auto_release_hours is off: a forgotten instance costs until somebody removes it")
         warnings.extend(doubts(cloud, self._access.deployment.described_types))
-        count = f"{len(names)} instance{'s' if len(names) > 1 else ''}"
         return Description(
-            f"Create {count} of {kind}" + (f", {release}" if release else ""),
+            f"Create {counted(len(names), 'instance')} of {kind}" + (f", {release}" if release else ""),
             tuple(PlannedResource("instance", name, attributes) for name in names),
             warnings=tuple(warnings),
         )

@@ -1,9 +1,11 @@
-"""Other processes, as tests look at them."""
+"""Processes and signals, as tests need them."""
 
 from __future__ import annotations
 
 import os
 import select
+import signal
+import threading
 from pathlib import Path
 
 
@@ -25,3 +27,8 @@ def ends(pid: int, within_s: float = 30) -> bool:
         return bool(select.select([descriptor], [], [], within_s)[0])
     finally:
         os.close(descriptor)
+
+
+def press_ctrl_c() -> None:
+    """Interrupt this process's main thread."""
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)  # type: ignore[arg-type]

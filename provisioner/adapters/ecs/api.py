@@ -20,6 +20,7 @@ from provisioner.errors import (
     TypeRefusedError,
 )
 from provisioner.ports import Clock
+from provisioner.render import counted
 
 Send = Callable[[str, Mapping[str, Any]], dict[str, Any]]
 """Call an action once: its parameters in, the body of the answer out. Raises Fault."""
@@ -188,7 +189,7 @@ class Api:
         start = self.clock.monotonic()
         pause, told = POLL_S, ""
         while left := look():
-            what = next(iter(left)) if len(ids) == 1 else f"{len(left)} of {len(ids)} {noun}s"
+            what = next(iter(left)) if len(ids) == 1 else f"{len(left)} of {counted(len(ids), noun)}"
             states = ", ".join(sorted({state for state in left.values() if state}))
             words = f"waiting for {what} {aim}" + (f": {states}" if states else "")
             if words != told:
