@@ -1,6 +1,6 @@
 """`python -m benchmarks.training`: ResNet-50 training, this project and its peers in turns, in both types.
 
-Two workers, bound to half of the machine's cores each, with an all-reduce between them; synthetic pictures of 224
+Two workers, bound to half of the machine's cores each, with an all-reduce between them; synthetic images of 224
 pixels, the same batch and the same number of steps for all. Ours is the whole of it: `provisioner up` with
 `provider: local`, Spark's cluster on this machine, then `provisioner run` for each leg. The peers are PyTorch's
 DistributedDataParallel over gloo, eager and compiled, and Keras 3 (see benchmarks/peers).

@@ -1,4 +1,4 @@
-"""Arguments in, JSON lines out."""
+"""Arguments in, JSON lines out; ``check PATH`` and ``measure PATH`` look at training data instead of training."""
 
 import argparse
 import importlib
@@ -6,7 +6,8 @@ import os
 import sys
 import traceback
 
-from workload import hardware, report
+from workload import commands, hardware, report
+from workload.arguments import Parser, positive
 from workload.config import Config
 from workload.errors import UsageError, WorkloadError
 from workload.models import MODELS, OPTIMIZERS
@@ -14,20 +15,10 @@ from workload.models import MODELS, OPTIMIZERS
 ENGINES = ("local", "spark", "tfpark")
 
 
-class _Parser(argparse.ArgumentParser):
-    help_stream = None
-
-    def error(self, message):
-        raise UsageError(message)
-
-    def print_help(self, file=None):
-        super(_Parser, self).print_help(file or self.help_stream)
-
-
 def parser(help_stream=None):
     """The command line; every option is a field of ``Config``. Help is printed to that stream, else to stdout."""
     default = Config()
-    made = _Parser(prog="workload", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made = Parser(prog="workload", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.help_stream = help_stream
 
     def add(name, text, **options):
@@ -40,16 +31,16 @@ def parser(help_stream=None):
     add("--mode", "train or infer", choices=("train", "infer"))
     add("--dtype", "dtype of the activations; variables stay float32", choices=("float32", "bfloat16"))
     add("--data", "synthetic, or a folder: ImageNet TFRecords or {train,validation}/CLASS/*.jpg; SQuAD's JSON")
-    add("--batch-size", "images per worker and step", type=_positive)
-    add("--steps", "steps in all, warm-up included (default: 20)", type=_positive)
+    add("--batch-size", "images per worker and step", type=positive)
+    add("--steps", "steps in all, warm-up included (default: 20)", type=positive)
     add("--epochs", "train so many times through the data instead of --steps", type=float)
     add("--warmup-steps", "first steps that are not timed (default: 5, or all but one)", type=int)
-    add("--interval-steps", "steps between two interval lines", type=_positive)
-    add("--workers", "worker processes (default: one, or every slot of the Spark application)", type=_positive)
+    add("--interval-steps", "steps between two interval lines", type=positive)
+    add("--workers", "worker processes (default: one, or every slot of the Spark application)", type=positive)
     add("--master", "Spark master (default: what spark-submit says, else local[WORKERS])")
-    add("--image-size", "height and width in pixels", type=_positive)
-    add("--sequence-length", "tokens in a sequence, for BERT", type=_positive)
-    add("--classes", "number of classes", type=_positive)
+    add("--image-size", "height and width in pixels", type=positive)
+    add("--sequence-length", "tokens in a sequence, for BERT", type=positive)
+    add("--classes", "number of classes", type=positive)
     add("--learning-rate", "peak (default: 0.1 for each 256 images of the global batch; BERT 5e-5)", type=float)
     add("--optimizer", "momentum SGD, plain (ResNet's default) or layer-wise; BERT: adamw", choices=OPTIMIZERS)
     add("--weight-decay", "decay of the kernels (default: L2 of 1e-4; BERT 0.01, decoupled)", type=float)
@@ -60,9 +51,9 @@ def parser(help_stream=None):
     add("--evaluate", "measure top-1 and top-5 on the validation split after each epoch", action="store_true")
     add("--model-dir", "folder for checkpoints and TensorBoard events, on worker 0's host")
     add("--resume", "go on from the checkpoint in --model-dir", action="store_true")
-    add("--checkpoint-steps", "steps between checkpoints within an epoch", type=_positive)
+    add("--checkpoint-steps", "steps between checkpoints within an epoch", type=positive)
     add("--export-dir", "new folder for a SavedModel with batch normalisation folded, on worker 0's host")
-    add("--threads", "compute threads per worker (default: OMP_NUM_THREADS, else its physical cores)", type=_positive)
+    add("--threads", "compute threads per worker (default: OMP_NUM_THREADS, else its physical cores)", type=positive)
     add("--worker-timeout-s", "silence after which a worker counts as lost", type=float)
     return made
 
@@ -108,7 +99,10 @@ def main(arguments=None):
     with report.claimed_stdout() as stream:
         reporter = report.Reporter(stream)
         try:
-            config = configured(sys.argv[1:] if arguments is None else arguments, stream)
+            arguments = sys.argv[1:] if arguments is None else arguments
+            if arguments[:1] and arguments[0] in commands.COMMANDS:
+                return commands.run(arguments, reporter.emit, stream)
+            config = configured(arguments, stream)
             os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
             importlib.import_module("workload.engines." + config.engine).run(config, reporter)
             return 0
@@ -122,13 +116,6 @@ def main(arguments=None):
             traceback.print_exc()
             reporter.emit("error", message="%s: %s" % (type(error).__name__, error))
             return 1
-
-
-def _positive(text):
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("%s is not a positive number" % text)
-    return value
 
 
 def reexec_with_tunables():

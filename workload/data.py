@@ -1,23 +1,17 @@
-"""Batches for a worker: made up once, or read, decoded and counted; ``python -m workload.data`` looks at a data set.
+"""Batches for a worker: made up once, or read, decoded and counted."""
 
-``python -m workload.data check PATH`` decodes every image and prints what it found as one JSON object;
-``python -m workload.data measure PATH`` prints how many images a second the input pipeline alone makes.
-"""
-
-import argparse
 import collections
-import itertools
-import json
+import os
 import re
-import sys
 import time
 from concurrent import futures
 
 import tensorflow.compat.v1 as tf
 
-from workload import datasets, images
-from workload.config import Config
-from workload.errors import UsageError, WorkloadError
+from workload import check as checks
+from workload import datasets, images, layouts, records
+from workload.entries import shown
+from workload.errors import UsageError
 
 SYNTHETIC = "synthetic"
 
@@ -33,9 +27,8 @@ def batch(config, rank, training):
     """
     if config.data == SYNTHETIC:
         return _synthetic(config, rank)
-    dataset = datasets.opened(config.data).share(
-        datasets.SPLITS[0 if training else 1], rank, config.workers, config.seed, training
-    )
+    split = layouts.SPLITS[0 if training else 1]
+    dataset = datasets.share(layouts.opened(config.data), split, rank, config.workers, config.seed, training)
     dataset = decoded(config, dataset, training)
     dataset = dataset.batch(config.batch_size, drop_remainder=training).prefetch(2)
     iterator = tf.data.make_initializable_iterator(dataset)
@@ -71,16 +64,21 @@ def _one_decoded(config, pair, training):
 
 
 def _counting(config):
-    """The scan that adds the count of images left out so far, and ends everything beyond the limit."""
-    message = "more than %d images in %s cannot be decoded; python -m workload.data check %s names them" % (
-        config.corrupt_limit,
-        config.data,
-        config.data,
-    )
+    """The scan that adds the count of images left out so far, and ends everything beyond the limit.
+
+    It ends everything as well at a label that the model has no class for, which a sample need not have shown.
+    """
+    path = shown(config.data)
+    names = "python -m workload check %s names them" % path
+    corrupt_message = "more than %d images in %s cannot be decoded; %s" % (config.corrupt_limit, path, names)
+    label_message = "a label in %s is not from 1 to %d; %s" % (path, config.classes, names)
 
     def count(corrupt, element):
-        corrupt += tf.cast(tf.logical_not(element[-1]), tf.int64)
-        with tf.control_dependencies([tf.Assert(corrupt <= config.corrupt_limit, [message])]):
+        label, valid = element[-2:]
+        corrupt += tf.cast(tf.logical_not(valid), tf.int64)
+        known = tf.logical_and(label >= 0, label < config.classes)
+        asserted = [tf.Assert(known, [label_message]), tf.Assert(corrupt <= config.corrupt_limit, [corrupt_message])]
+        with tf.control_dependencies(asserted):
             corrupt = tf.identity(corrupt)
         return corrupt, element + (corrupt,)
 
@@ -113,72 +111,74 @@ def steps_per_epoch(config):
     """Steps in which all workers together see every image once, rounded down but at least one; None if synthetic."""
     if config.data == SYNTHETIC:
         return None
-    return max(1, datasets.opened(config.data).count("train") // config.global_batch_size)
+    return max(1, datasets.count(layouts.opened(config.data), "train") // config.global_batch_size)
 
 
-def check_labels(config):
-    """Make sure that the data's classes fit the model.
+def check(config):
+    """What ``check`` notes on the data that a run will read; nothing of synthetic data.
 
     Raises:
-        UsageError: a folder of images has more classes than the model.
+        UsageError: it is not what the model expects.
     """
     if config.data == SYNTHETIC:
-        return
-    source = datasets.opened(config.data)
-    if source.kind == "folder" and len(source.classes()) > config.classes:
-        raise UsageError("%s has %d classes; add --classes %d" % ((config.data,) + (len(source.classes()),) * 2))
+        return []
+    evaluate = config.evaluate and config.mode == "train"
+    return checks.required(config.data, checks.Expected(config.model, config.classes, evaluate)).notes()
 
 
-def check(path, limit=None):
-    """Decode every image (or the first ``limit`` of each split) and tell what is there.
+class Decoder(object):
+    """Reads all records, their checksums verified, and decodes images beside each other; see ``check.check``."""
 
-    Returns:
-        ``{"path", "kind", "splits": {split: {"images", "labels": [lowest, highest], "corrupt", "examples"}}}``;
-        labels count from 0, ``examples`` are the first five that cannot be decoded, each with the reason.
-    """
-    source = datasets.opened(path)
-    splits = {}
-    for split in datasets.SPLITS:
+    def __init__(self):
+        self._graph, self._pool, self._running = tf.Graph(), futures.ThreadPoolExecutor(8), collections.deque()
+        self._damaged = []
+        with self._graph.as_default():
+            self._session, encoded = tf.Session(), tf.placeholder(tf.string, [])
+            image = tf.image.decode_jpeg(encoded, channels=3)
+            self._decode = self._session.make_callable(image.op, [encoded])
+
+    def records(self, path):
+        """The content of every record.
+
+        Raises:
+            UsageError: the file is damaged or cannot be read.
+        """
+        options = tf.io.TFRecordOptions(records.compression(path))
         try:
-            source.count(split)
-        except UsageError as error:
-            splits[split] = {"images": 0, "problem": str(error)}
-            continue
-        splits[split] = _checked(source, split, limit)
-    return {"path": path, "kind": source.kind, "splits": splits}
+            for content in tf.io.tf_record_iterator(os.fsencode(path), options):
+                yield content
+        except tf.errors.OpError as error:
+            raise UsageError("%s is damaged; copy it anew: %s" % (shown(path), explained(error))) from error
 
+    def decode(self, name, content):
+        """Decode an image, some time."""
+        self._running.append((name, self._pool.submit(self._decode, content)))
+        if len(self._running) > 64:
+            self._finish()
 
-def _checked(source, split, limit):
-    labels, problems, running = [], [], collections.deque()
+    def damaged(self):
+        """``[{"image", "reason"}]`` of those that could not be decoded since the last call."""
+        while self._running:
+            self._finish()
+        damaged, self._damaged = self._damaged, []
+        return damaged
 
-    def finish():
-        name, future = running.popleft()
+    def _finish(self):
+        name, future = self._running.popleft()
         error = future.exception()
         if isinstance(error, tf.errors.OpError):
-            problems.append({"picture": name, "reason": explained(error)})
+            self._damaged.append({"image": name, "reason": explained(error)})
         elif error:
             raise error
 
-    with tf.Graph().as_default(), tf.Session() as session, futures.ThreadPoolExecutor(8) as pool:
-        encoded = tf.placeholder(tf.string, [])
-        decode = session.make_callable(tf.image.decode_jpeg(encoded, channels=3).op, [encoded])
-        for name, content, label in itertools.islice(source.each(split), limit):
-            labels.append(label)
-            running.append((name, pool.submit(decode, content)))
-            if len(running) > 64:
-                finish()
-        while running:
-            finish()
-    return {
-        "images": len(labels),
-        "labels": [min(labels), max(labels)] if labels else None,
-        "corrupt": len(problems),
-        "examples": problems[:5],
-    }
-
 
 def measure(config, batches):
-    """Images a second of the training input pipeline alone, over that many batches after a first one."""
+    """Images a second of the training input pipeline alone, over that many batches after a first one.
+
+    Raises:
+        UsageError: the data is not what the model expects.
+    """
+    check(config)
     with tf.Graph().as_default(), tf.Session() as session:
         made = batch(config, 0, training=True)
         session.run(made.initializer)
@@ -187,33 +187,3 @@ def measure(config, batches):
         for _ in range(batches):
             session.run(made.inputs.op)
         return batches * config.batch_size / (time.time() - began)
-
-
-def main(arguments=None):
-    """The ``check`` and ``measure`` commands; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="workload.data", description=__doc__)
-    parser.add_argument("command", choices=("check", "measure"))
-    parser.add_argument("path")
-    parser.add_argument("--limit", type=int, help="check: look at so many images of each split only")
-    parser.add_argument("--batch-size", type=int, default=32, help="measure: images in a batch")
-    parser.add_argument("--image-size", type=int, default=224, help="measure: height and width in pixels")
-    parser.add_argument("--batches", type=int, default=20, help="measure: batches to time")
-    given = parser.parse_args(arguments)
-    try:
-        if given.command == "check":
-            result = check(given.path, given.limit)
-            failed = any(split.get("corrupt") for split in result["splits"].values())
-        else:
-            config = Config(data=given.path, batch_size=given.batch_size, image_size=given.image_size, workers=1)
-            result = {"path": given.path, "images_per_second": round(measure(config, given.batches), 1)}
-            failed = False
-    except WorkloadError as error:
-        print(json.dumps({"event": "error", "message": str(error)}))
-        return error.exit_code
-    print(json.dumps(result))
-    return 1 if failed else 0
-
-
-if __name__ == "__main__":
-    tf.disable_eager_execution()
-    sys.exit(main())

@@ -22,8 +22,9 @@ def run(config, emit, rank=0):
     the same time.
     """
     config = config.settled(None)
+    notes = tasks.of(config).check()
     weights, parameters = _weights(config)
-    emit("start", **session.start_fields(config, parameters))
+    emit("start", **session.start_fields(config, parameters, notes))
     with tf.Graph().as_default() as graph:
         task = tasks.of(config)
         layers = task.constants(weights, _held)

@@ -5,8 +5,8 @@ import tensorflow.compat.v1 as tf
 from workload import hardware
 
 
-def start_fields(config, parameters):
-    """The ``start`` line's fields, as seen from this process."""
+def start_fields(config, parameters, notes):
+    """The ``start`` line's fields, as seen from this process; ``notes`` are the task's on the data."""
     facts = hardware.facts()
     fields = config.described()
     fields.update(
@@ -16,11 +16,14 @@ def start_fields(config, parameters):
         versions=hardware.versions("tensorflow", "numpy"),
         host=facts,
     )
+    warnings = list(notes)
     if config.dtype == "bfloat16" and not hardware.has_bf16(facts):
-        fields["warnings"] = [
+        warnings.append(
             "this CPU (%s) has no bf16 instructions (%s): bfloat16 is emulated and will be slower than float32"
             % (facts["cpu"], " or ".join(hardware.BF16_FLAGS))
-        ]
+        )
+    if warnings:
+        fields["warnings"] = warnings
     return fields
 
 

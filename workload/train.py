@@ -16,14 +16,14 @@ def run(config, emit, rank=0, ring=None):
         WorkloadError: the loss is not finite, the data cannot be read, or a worker was lost.
     """
     task = tasks.of(config)
-    task.check()
+    notes = task.check()
     per_epoch = task.steps_per_epoch() if config.epochs or config.evaluate else None
     config = config.settled(per_epoch)
     resumed = checkpoint.to_resume(config) if rank == 0 else None
     with tf.Graph().as_default() as built:
         tf.set_random_seed(config.seed)
         loop = _Loop(config, emit, rank, ring, per_epoch)
-        emit("start", **session.start_fields(config, variables.parameter_count()))
+        emit("start", **session.start_fields(config, variables.parameter_count(), notes))
         try:
             with tf.Session(graph=built, config=session.settings(config)) as running:
                 loop.start(running, resumed)

@@ -15,7 +15,7 @@ import numpy as np
 
 
 def main() -> None:
-    """Train on synthetic pictures and print the rate of the timed steps."""
+    """Train on synthetic images and print the rate of the timed steps."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), required=True)
     parser.add_argument("--batch-size", type=int, required=True, help="the global one")
@@ -27,13 +27,13 @@ def main() -> None:
     network = keras.applications.ResNet50(weights=None)
     network.compile(keras.optimizers.SGD(0.1, momentum=0.9), "sparse_categorical_crossentropy")
     random = np.random.default_rng(1)
-    pictures = random.standard_normal((given.batch_size, 224, 224, 3), np.float32)
+    images = random.standard_normal((given.batch_size, 224, 224, 3), np.float32)
     labels = random.integers(0, 1000, given.batch_size)
     began = time.perf_counter()
     for step in range(given.steps):
         if step == given.warmup_steps:
             began = time.perf_counter()
-        network.train_on_batch(pictures, labels)
+        network.train_on_batch(images, labels)
     rate = (given.steps - given.warmup_steps) * given.batch_size / (time.perf_counter() - began)
     print(json.dumps({"images_per_second": round(rate, 3), "version": keras.__version__}))
 

@@ -48,7 +48,7 @@ def resnet50() -> nn.Module:
 
 
 def main() -> None:
-    """Train on synthetic pictures and print the rate of the timed steps."""
+    """Train on synthetic images and print the rate of the timed steps."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), required=True)
     parser.add_argument("--compile", action="store_true")
@@ -64,7 +64,7 @@ def main() -> None:
     network = torch.compile(network) if given.compile else network
     optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9, weight_decay=1e-4, foreach=True)
     loss_of = nn.CrossEntropyLoss(label_smoothing=0.1)
-    pictures = torch.randn(given.batch_size, 3, 224, 224).to(memory_format=torch.channels_last)
+    images = torch.randn(given.batch_size, 3, 224, 224).to(memory_format=torch.channels_last)
     labels = torch.randint(0, 1000, (given.batch_size,))
     began = time.perf_counter()
     for step in range(given.steps):
@@ -72,7 +72,7 @@ def main() -> None:
             began = time.perf_counter()
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast("cpu", torch.bfloat16, enabled=given.dtype == "bfloat16"):
-            loss = loss_of(network(pictures), labels)
+            loss = loss_of(network(images), labels)
         loss.backward()
         optimizer.step()
     seconds = time.perf_counter() - began

@@ -41,8 +41,12 @@ def plan(session: Session) -> Plan:
         phases.append(Phase("spark", (*configure, MasterStep(first, first))))
         phases.append(Phase("workers", tuple(WorkersStep(host, first) for host in hosts)))
     if work.data != SYNTHETIC and not work.source:
+        # Only the workload can tell whether the data is what it expects, and each host has its own.
+        phases.append(Phase("workload", tuple(WorkloadStep(host) for host in hosts)))
         phases.append(Phase("data", tuple(DataStep(host, first) for host in hosts)))
-    phases.append(training(session))
+        phases.append(Phase("training", _runs(session)))
+    else:
+        phases.append(training(session))
     # Not beside Analytics Zoo, whose jars are on the class path of all that starts there: the server does not stay up.
     if work.engine == "spark":
         phases.append(Phase("history", (HistoryStep(first, first),)))
@@ -72,8 +76,11 @@ def _host(host: Host, keys: HostKeyStep | None) -> list[Step]:
 
 def training(session: Session, *, again: bool = False) -> Phase:
     """The measuring part alone; with `again` what was measured before is measured anew (`provisioner run`)."""
-    runs = tuple(
+    return Phase("training", (WorkloadStep(session.hosts[0]), *_runs(session, again=again)))
+
+
+def _runs(session: Session, *, again: bool = False) -> tuple[TrainStep, ...]:
+    return tuple(
         TrainStep(session.hosts, session.results, dtype, session.progress, session.program, again=again)
         for dtype in session.spec.workload.dtypes
     )
-    return Phase("training", (WorkloadStep(session.hosts[0]), *runs))

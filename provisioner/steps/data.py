@@ -2,45 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shlex
 from typing import NamedTuple
 
 from provisioner.deployment.host import Host
 from provisioner.errors import HostError
+from provisioner.ports import Completed
 from provisioner.step import ABSENT, Description, Finding, Presence
 from provisioner.steps.base import HostStep
+from provisioner.steps.workload import WORKLOAD_MISSING, workload_command
 
 SYNTHETIC = "synthetic"
-
-# Names and sizes two levels deep: all of the TFRecord files, or the class folders without the million pictures in them.
-_LOOK = """cd -- {path} 2>/dev/null || exit 0
-count() {{ find -L . -mindepth "$1" -maxdepth "$1" "${{@:2}}" | wc -l; }}
-count 1 -type f -name 'train-*-of-*'
-count 1 -type f -name 'validation-*-of-*'
-count 2 -type d -path './train/*'
-count 1 -type f -name 'train*.json'
-find -L . -mindepth 1 -maxdepth 2 \\( -type f -printf '%p %s\\n' -o -type d -printf '%p\\n' \\) \\
-  | LC_ALL=C sort | sha256sum
-"""
+_OPTION = re.compile(r"--(classes|model) ")  # of the workload; people here have an inventory
 
 
-class _Seen(NamedTuple):
-    files: int
-    validation_files: int
-    classes: int
-    texts: int
-    digest: str
+class _Verdict(NamedTuple):
+    """What the workload's own look at the data says: `found` and `notes` are for people, problems forbid a training."""
 
-    @property
-    def words(self) -> str:
-        """For people; "" where there is nothing to train with."""
-        if self.files:
-            return f"{self.files} + {self.validation_files} TFRecord files"
-        if self.classes:
-            return f"{self.classes} classes of pictures"
-        if self.texts:
-            return "SQuAD's JSON"
-        return ""
+    found: str
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    digest: str = ""
 
 
 class DataStep(HostStep):
@@ -55,49 +39,68 @@ class DataStep(HostStep):
 
     def describe(self) -> Description:
         """Where it has to be."""
-        return Description(f"Look for the training data in {self._path}, the same on every host")
+        return Description(f"Look at the training data in {self._path}: fit for the model, the same on every host")
 
     def check(self) -> Finding:
-        """Present when it is there and, as far as names and sizes tell, as on the first host."""
-        seen = self._seen(self._host)
-        if not seen or not seen.words:
+        """Present when it is what the model expects and, by names and sizes, what the first host has."""
+        verdict = self._verdict(self._host)
+        if verdict is None:
             return ABSENT
-        first = self._seen(self._first)
-        if first and first.digest != seen.digest:
-            return Finding(Presence.ABSENT, f"{seen.words}, where {self._first.name} has {first.words}")
-        return Finding(Presence.PRESENT, seen.words)
+        if verdict.problems:
+            return Finding(Presence.ABSENT, "; ".join(verdict.problems))
+        first = self._verdict(self._first)
+        if first and first.digest != verdict.digest:
+            other = f"other data than {self._first.name}: {verdict.found}, where it has {first.found}"
+            return Finding(Presence.ABSENT, other)
+        return Finding(Presence.PRESENT, "; ".join((verdict.found, *verdict.notes)))
 
-    def _seen(self, host: Host) -> _Seen | None:
-        script = _LOOK.format(path=shlex.quote(self._path))
-        return _parse_look(host.shell().run(f"bash -c {shlex.quote(script)}", timeout_s=600).output)
+    def _verdict(self, host: Host) -> _Verdict | None:
+        """What the workload's `check` says there; None where the workload is not there yet."""
+        host.facts()  # the workload is below the login's home
+        work = host.spec.workload
+        words = ["check", "--quick", "--model", work.model]
+        words += ["--classes", str(work.classes)] if work.classes else []
+        words += ["--evaluate"] if work.evaluate and work.mode == "train" else []
+        command = workload_command(host, shlex.join([*words, "--", self._path]))
+        return _parsed(host.shell().run(command, timeout_s=600, check=False), host.name)
 
     def apply(self) -> None:
         """Nobody but its owner can bring the data.
 
         Raises:
-            HostError: always; with what is missing or different.
+            HostError: always; with what is missing, unfit or different.
         """
         finding = self.check()
         inside = " and name it in image.volumes" if self._spec.runtime == "docker" else ""
-        remedy = f"copy the data there or mount the shared folder (NFS, OSS) at that path{inside}"
-        if finding.detail:
-            raise HostError(
-                f"{self._host.name} has other training data in {self._path}: {finding.detail}",
-                remedy,
-                host=self._host.name,
-            )
         raise HostError(
-            f"{self._host.name} has no training data in {self._path}: "
-            "neither train-00000-of-N files nor train/CLASS folders nor a train*.json",
-            remedy,
+            f"{self._host.name} has no fit training data in {self._path}: "
+            f"{finding.detail or 'the workload that looks at it is not there'}",
+            f"copy the data there or mount the shared folder (NFS, OSS) at that path{inside}",
             host=self._host.name,
         )
 
 
-def _parse_look(output: str) -> _Seen | None:
-    """What the look printed; None where there is no such folder."""
-    words = output.split()
-    if len(words) < 5:
+def _parsed(done: Completed, host: str) -> _Verdict | None:
+    """What `python -m workload check` printed.
+
+    Raises:
+        HostError: nothing that one could read.
+    """
+    if done.status == WORKLOAD_MISSING:
         return None
-    files, validation_files, classes, texts = map(int, words[:4])
-    return _Seen(files, validation_files, classes, texts, digest=words[4])
+    for line in done.output.splitlines():
+        try:
+            event = json.loads(line)
+        except ValueError:  # what Python or a shell says beside it
+            continue
+        if isinstance(event, dict) and event.get("event") == "verdict":
+            problems = tuple(_OPTION.sub(r"workload.\1: ", problem) for problem in event["problems"])
+            return _Verdict(event["found"], problems, tuple(event["notes"]), event["digest"])
+        if isinstance(event, dict) and event.get("event") == "error":
+            return _Verdict("no training data", (event["message"],))
+    raise HostError(
+        f"the look at the training data failed on {host}",
+        "its Python 3 may be too old, or the folder may not be readable",
+        host=host,
+        tail=done.output.splitlines()[-20:],
+    )

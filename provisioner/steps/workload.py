@@ -1,4 +1,4 @@
-"""The training code on the first host: the bundled one, or a repository that the inventory names (the paper's 3.6)."""
+"""The training code, on the first host or on each: the bundled one, or a git repository (the paper's 3.6)."""
 
 from __future__ import annotations
 
@@ -30,6 +30,22 @@ def workload_archive() -> bytes:
     return buffer.getvalue()
 
 
+WORKLOAD_MISSING = 3
+"""What `workload_command` ends with where this very workload is not."""
+
+
+def workload_command(host: Host, arguments: str) -> str:
+    """The command that runs the bundled workload on a host that has it, with arguments as a shell takes them."""
+    archive = shlex.quote(f"{host.work_folder}/workload.zip")
+    digest = hashlib.sha256(workload_archive()).hexdigest()
+    environment = shlex.quote(f"{host.work_folder}/venv/bin")
+    path = f'PATH={environment}:"$PATH" ' if host.spec.runtime == "host" else ""
+    return (
+        f"[ \"$(sha256sum 2>/dev/null < {archive})\" = '{digest}  -' ] || exit {WORKLOAD_MISSING}; "
+        f"{path}PYTHONPATH={archive} exec python3 -m workload {arguments}"
+    )
+
+
 def training_folder(first: Host) -> str:
     """Where the traces of the training are, on the first host or in its container."""
     return f"{first.work_folder}/training"
@@ -38,10 +54,11 @@ def training_folder(first: Host) -> str:
 class WorkloadStep(HostStep):
     """The training code, and the end of the training that it may be in."""
 
-    def __init__(self, first: Host) -> None:
-        super().__init__(first)
-        self.name = "workload"
-        self.undone = not first.is_ours and first.spec.runtime == "host"
+    part = "workload"
+
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        self.undone = not host.is_ours and host.spec.runtime == "host"
 
     def describe(self) -> Description:
         """An upload or a clone."""
@@ -56,6 +73,7 @@ class WorkloadStep(HostStep):
 
     def check(self) -> Finding:
         """Present when the same archive is there, or the clone stands at its ref."""
+        self._host.facts()  # it goes below the login's home
         shell, source = self._host.shell(), self._spec.workload.source
         if source:
             commit = shlex.quote(f"{source.ref}^{{commit}}")

@@ -179,7 +179,7 @@ def measured_again(site: Site) -> None:
 
 
 def test_training_to_accuracy_leaves_its_curve_a_model_and_what_tensorboard_reads(site: Site) -> None:
-    """Two epochs over real pictures on two workers; the best checkpoint and the SavedModel stay on the host."""
+    """Two epochs over real images on two workers; the best checkpoint and the SavedModel stay on the host."""
     image_files = pytest.importorskip("tests.workload.image_files")
     pytest.importorskip("sklearn")
     image_files.write_digits(site.folder / "digits")

@@ -1,82 +1,114 @@
-"""The training data is looked for on every host before anything starts."""
+"""The training data is looked at on every host before anything starts."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from provisioner import steps
 from provisioner.errors import HostError
+from provisioner.ports import Completed
 from provisioner.step import ABSENT, Finding, Presence
 from provisioner.steps.data import DataStep
+from provisioner.steps.workload import WorkloadStep
 from tests.support.deployments import Bench, static_spec
 from tests.support.hosts import FakeHost
 
-
-@pytest.fixture(name="folder")
-def _folder(tmp_path: Path) -> Path:
-    """The data's path, relative to each host's own folder in these tests."""
-    return tmp_path / "data"
+CASES = Path(__file__).parents[1] / "data" / "cases"
+RECORDS = CASES / "shards-in-subfolders"
+FOUND = "TFRecords in ImageNet's layout; train: 32 images, labels 0 to 1; validation: 8 images, labels 0 to 1"
 
 
-def looks(tmp_path: Path, data: str, *names: str) -> dict[str, DataStep]:
-    made = Bench(static_spec(*names, workload={"data": data, "epochs": 1}), *(FakeHost(n, tmp_path / n) for n in names))
-    return {name: DataStep(made.session.host(name), made.session.hosts[0]) for name in names}
+def bench(tmp_path: Path, data: str, *names: str, **workload: object) -> Bench:
+    workload = {"data": data, "epochs": 1, **workload}
+    return Bench(static_spec(*names, workload=workload), *(FakeHost(name, tmp_path / name) for name in names))
 
 
-def write(folder: Path, *names: str) -> None:
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(name)
+def looks(tmp_path: Path, data: str, *names: str, **workload: object) -> dict[str, DataStep]:
+    """The steps, with the workload on every host."""
+    made = bench(tmp_path, data, *names, **workload)
+    for host in made.session.hosts:
+        host.facts()
+        WorkloadStep(host).apply()
+    return {host.name: DataStep(host, made.session.hosts[0]) for host in made.session.hosts}
 
 
-def test_tfrecord_files_are_counted(tmp_path: Path, folder: Path) -> None:
-    write(folder, "train-00000-of-00002", "train-00001-of-00002", "validation-00000-of-00001")
-    step = looks(tmp_path, str(folder), "a")["a"]
-    assert step.check() == Finding(Presence.PRESENT, "2 + 1 TFRecord files")
+def test_what_is_there_is_told(tmp_path: Path) -> None:
+    step = looks(tmp_path, str(RECORDS), "a", classes=2, evaluate=True)["a"]
+    assert step.check() == Finding(Presence.PRESENT, FOUND)
 
 
-def test_classes_of_pictures_are_counted(tmp_path: Path, folder: Path) -> None:
-    write(folder, "train/cat/1.jpg", "train/dog/1.jpg", "validation/cat/2.jpg")
-    assert looks(tmp_path, str(folder), "a")["a"].check() == Finding(Presence.PRESENT, "2 classes of pictures")
+def test_what_was_skipped_is_told(tmp_path: Path) -> None:
+    detail = looks(tmp_path, str(CASES / "hidden-class-folder"), "a")["a"].check().detail
+    assert "train: 80 images, labels 0 to 4" in detail
+    assert "1 hidden or companion entry skipped" in detail
 
 
-def test_texts_are_found(tmp_path: Path, folder: Path) -> None:
-    write(folder, "train-v1.1.json")
-    assert looks(tmp_path, str(folder), "a")["a"].check() == Finding(Presence.PRESENT, "SQuAD's JSON")
-
-
-@pytest.mark.parametrize("names", [(), ("readme",)])
-def test_no_data_stops_before_the_training(tmp_path: Path, folder: Path, names: tuple[str, ...]) -> None:
-    write(folder, *names)
-    step = looks(tmp_path, str(folder), "a")["a"]
-    assert step.check() == ABSENT
-    with pytest.raises(HostError, match=f"a has no training data in {folder}: neither train-00000-of-N files nor"):
+@pytest.mark.parametrize(
+    ("data", "workload", "problem"),
+    [
+        ("nothing", {}, "nothing is no folder on this host"),
+        ("labels-from-zero", {}, "the labels in the files are 0 to 1 and must be from 1"),
+        ("hidden-class-folder", {"classes": 4}, "has 5 classes; add workload.classes: 5"),
+        ("shards-in-subfolders", {"model": "bert-tiny"}, "bert-tiny does not read; say workload.model: resnet50"),
+        ("chinese", {"model": "bert-tiny", "evaluate": True}, r"has no dev\*.json"),
+    ],
+)
+def test_what_the_model_does_not_expect_stops_before_the_training(
+    tmp_path: Path, data: str, workload: dict[str, object], problem: str
+) -> None:
+    step = looks(tmp_path, str(CASES / data), "a", **workload)["a"]
+    assert step.check().presence is Presence.ABSENT
+    with pytest.raises(HostError, match=f"a has no fit training data in .*{problem}"):
         step.apply()
+
+
+def test_nothing_is_believed_before_the_workload_is_there(tmp_path: Path) -> None:
+    made = bench(tmp_path, str(RECORDS), "a")
+    (host,) = made.session.hosts
+    assert DataStep(host, host).check() == ABSENT
+
+
+def test_a_look_that_fails_is_an_error_with_its_last_lines(tmp_path: Path) -> None:
+    made = bench(tmp_path, str(RECORDS), "a")
+    made.connector.hosts["a"].answers.append(("workload check", Completed(127, "sh: python3: not found")))
+    (host,) = made.session.hosts
+    with pytest.raises(HostError, match="the look at the training data failed on a") as caught:
+        DataStep(host, host).check()
+    assert caught.value.tail == ("sh: python3: not found",)
 
 
 def test_a_host_with_other_data_than_the_first_is_named(tmp_path: Path) -> None:
     """The path is relative, so that each host of the test has a folder of its own."""
-    for name, files in {"a": ("1", "2"), "b": ("1", "2"), "c": ("1",)}.items():
-        write(tmp_path / name / "data", *(f"train-0000{number}-of-00002" for number in files))
+    for name in "abc":
+        shutil.copytree(RECORDS, tmp_path / name / "data")
+    (tmp_path / "b/data/validation/.DS_Store").write_text("on one host alone")
+    cut = tmp_path / "c/data/validation/validation-00000-of-00001"
+    cut.write_bytes(cut.read_bytes()[:-5])
     found = looks(tmp_path, "data", "a", "b", "c")
     assert [found[name].check().presence for name in "abc"] == [Presence.PRESENT, Presence.PRESENT, Presence.ABSENT]
-    with pytest.raises(HostError, match=r"c has other training data in data: 1 \+ 0 .* where a has 2 \+ 0"):
+    with pytest.raises(HostError, match=r"c has no fit training data in data: .*ends in the middle of a record"):
+        found["c"].apply()
+    (tmp_path / "c/data/train/train-00001-of-00002").write_bytes(
+        (tmp_path / "c/data/train/train-00000-of-00002").read_bytes()
+    )
+    shutil.copy(RECORDS / "validation/validation-00000-of-00001", cut)
+    with pytest.raises(HostError, match=r"other data than a: TFRecords .*, where it has TFRecords"):
         found["c"].apply()
 
 
-def test_a_file_of_another_size_is_other_data(tmp_path: Path) -> None:
-    for name in "ab":
-        write(tmp_path / name / "data", "train-00001-of-00001")
-    (tmp_path / "b/data/train-00001-of-00001").write_text("cut")
-    assert looks(tmp_path, "data", "a", "b")["b"].check().presence is Presence.ABSENT
-
-
 def test_the_plan_looks_on_every_host_before_training(tmp_path: Path) -> None:
-    made = Bench(static_spec("a", "b", workload={"data": "/d", "epochs": 1}), FakeHost("a", tmp_path))
-    phases = [phase.name for phase in steps.plan(made.session).phases]
-    assert phases[-3:] == ["data", "training", "history"]
-    assert [step.host for phase, step in steps.plan(made.session).steps() if phase == "data"] == ["a", "b"]
+    made = bench(tmp_path, "/d", "a", "b")
+    plan = steps.plan(made.session)
+    assert [phase.name for phase in plan.phases][-4:] == ["workload", "data", "training", "history"]
+    assert [step.name for phase, step in plan.steps() if phase in ("workload", "data")] == [
+        "workload/a",
+        "workload/b",
+        "data/a",
+        "data/b",
+    ]
+    assert [step.name for phase, step in plan.steps() if phase == "training"] == ["train/float32", "train/bfloat16"]
     synthetic = Bench(static_spec("a"), FakeHost("a", tmp_path))
     assert "data" not in [phase.name for phase in steps.plan(synthetic.session).phases]

@@ -166,7 +166,7 @@ def test_local_engine(tmp_path: Path) -> None:
         "--data '/data/my images' --batch-size 32 --steps 20 --warmup-steps 5 --workers 1"
     )
     assert "spark-submit" not in text
-    assert [phase.name for phase in steps.plan(made.session).phases] == ["hosts", "data", "training"]
+    assert [phase.name for phase in steps.plan(made.session).phases] == ["hosts", "workload", "data", "training"]
 
 
 def test_tfpark_engine() -> None:

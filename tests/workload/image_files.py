@@ -5,14 +5,14 @@ import tensorflow as tf
 
 
 def jpeg(value, size=24):
-    """JPEG bytes of a picture that is like no other: its number in its colours, and noise."""
+    """JPEG bytes of an image that is like no other: its number in its colours, and noise."""
     generator = np.random.default_rng(value)
     pixels = generator.integers(0, 255, (size, size, 3)).astype(np.uint8)
     return tf.io.encode_jpeg(pixels, quality=90).numpy()
 
 
 def write_records(folder, split, files, per_file):
-    """ImageNet-layout TFRecords; the label of picture n is n + 1."""
+    """ImageNet-layout TFRecords; the label of image n is n + 1."""
     number = 0
     for index in range(files):
         path = folder / f"{split}-{index:05}-of-{files:05}"

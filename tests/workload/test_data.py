@@ -1,4 +1,4 @@
-"""Reading pictures: every one once per epoch over all workers, the damaged ones counted, problems named."""
+"""Reading images: every one once per epoch over all workers, the damaged ones counted, problems named."""
 
 import contextlib
 import json
@@ -12,13 +12,13 @@ tf = tensorflow.compat.v1
 from tests.support.cli import provisioner  # noqa: E402
 from tests.workload import image_files  # noqa: E402
 from tests.workload.support import SMALL  # noqa: E402
-from workload import data, datasets, images  # noqa: E402
+from workload import cli, data, datasets, images, layouts  # noqa: E402
 from workload.config import Config  # noqa: E402
 from workload.errors import UsageError  # noqa: E402
 
 
 def made(folder, kind):
-    """A data set of that kind with a training and a validation split; the number of training pictures."""
+    """A data set of that kind with a training and a validation split; the number of training images."""
     if kind == "tfrecords":
         image_files.write_records(folder, "validation", 1, 5)
         return image_files.write_records(folder, "train", 4, 7)
@@ -40,16 +40,17 @@ def elements(dataset, count=None):
 @pytest.mark.parametrize("kind", ["tfrecords", "folder"])
 @pytest.mark.parametrize("workers", [1, 2, 3, 6])
 @pytest.mark.parametrize("training", [True, False])
-def test_every_picture_comes_exactly_once_per_epoch_over_all_workers(tmp_path, kind, workers, training):
+def test_every_image_comes_exactly_once_per_epoch_over_all_workers(tmp_path, kind, workers, training):
     """With fewer files than workers, too, and numbers that do not divide."""
     total = made(tmp_path, kind)
-    source = datasets.opened(str(tmp_path))
+    source = layouts.opened(str(tmp_path))
 
     def share(rank, endless, count=None):
-        return [encoded for encoded, _ in elements(lambda: source.share("train", rank, workers, 1, endless), count)]
+        shared = elements(lambda: datasets.share(source, "train", rank, workers, 1, endless), count)
+        return [encoded for encoded, _ in shared]
 
     shares = [len(share(rank, False)) for rank in range(workers)]
-    assert sum(shares) == source.count("train") == total
+    assert sum(shares) == datasets.count(source, "train") == total
     seen = [encoded for rank, size in enumerate(shares) for encoded in share(rank, training, size)]
     assert len(set(seen)) == len(seen) == total
 
@@ -57,29 +58,28 @@ def test_every_picture_comes_exactly_once_per_epoch_over_all_workers(tmp_path, k
 @pytest.mark.parametrize("kind", ["tfrecords", "folder"])
 def test_training_goes_on_without_end_in_another_order(tmp_path, kind):
     total = made(tmp_path, kind)
-    found = [
-        encoded
-        for encoded, _ in elements(lambda: datasets.opened(str(tmp_path)).share("train", 0, 1, 1, True), 2 * total)
-    ]
+    source = layouts.opened(str(tmp_path))
+    found = [encoded for encoded, _ in elements(lambda: datasets.share(source, "train", 0, 1, 1, True), 2 * total)]
     assert set(found[:total]) == set(found[total:])
     assert found[:total] != found[total:]
 
 
 def test_labels_start_at_zero(tmp_path):
     made(tmp_path, "tfrecords")
-    source = datasets.opened(str(tmp_path))
-    assert sorted(label for _, label in elements(lambda: source.share("train", 0, 1, 1, False))) == list(range(28))
+    source = layouts.opened(str(tmp_path))
+    labels = [label for _, label in elements(lambda: datasets.share(source, "train", 0, 1, 1, False))]
+    assert sorted(labels) == list(range(28))
 
 
 def test_a_folders_labels_are_the_sorted_classes_of_the_training_split(tmp_path):
     made(tmp_path, "folder")
-    source = datasets.opened(str(tmp_path))
-    assert source.classes() == ["c0", "c1", "c2"]
-    found = {path.rsplit("/", 2)[1]: label for path, label in source.labelled_files("validation")}
+    source = layouts.opened(str(tmp_path))
+    assert source.classes == ["c0", "c1", "c2"]
+    found = {path.rsplit("/", 2)[1]: label for path, label in source.split("validation").labelled}
     assert found == {"c0": 0, "c1": 1, "c2": 2}
     (tmp_path / "validation" / "unknown").mkdir()
     with pytest.raises(UsageError, match=r"class unknown is in .* but not in the training split"):
-        source.labelled_files("validation")
+        layouts.opened(str(tmp_path)).split("validation")
 
 
 def decoded(training, crop, size=16):
@@ -108,7 +108,7 @@ def test_a_png_is_as_good_as_a_jpeg_whatever_its_name_says(training, crop):
     np.testing.assert_allclose(image, np.broadcast_to([0.0055, 0.126, 0.35], image.shape), atol=0.01)
 
 
-def test_pictures_are_normalised():
+def test_images_are_normalised():
     encoded = tensorflow.io.encode_jpeg(np.full((32, 32, 3), 124, np.uint8)).numpy()
     with tf.Graph().as_default(), tf.Session() as session:
         image = session.run(images.decode(tf.constant(encoded), 16, False))
@@ -120,7 +120,7 @@ def config(folder, **fields):
 
 
 def batches(settings, count):
-    """Run the training pipeline for that many batches; the number of pictures left out."""
+    """Run the training pipeline for that many batches; the number of images left out."""
     with tf.Graph().as_default(), tf.Session() as session:
         made = data.batch(settings, 0, training=True)
         session.run(made.initializer)
@@ -128,61 +128,62 @@ def batches(settings, count):
             found, labels, corrupt = session.run([made.inputs, made.labels, made.corrupt])
             assert found.shape == (4, 16, 16, 3)
             assert labels.shape == (4,)
-            assert np.all(found.std((1, 2, 3)) > 0.1), "no blank picture gets through"
+            assert np.all(found.std((1, 2, 3)) > 0.1), "no blank image gets through"
     return corrupt
 
 
 def spoil(folder, count):
-    """Cut that many training pictures short."""
+    """Cut that many training images short."""
     for path in sorted((folder / "train").rglob("*.jpg"))[:count]:
         path.write_bytes(path.read_bytes()[:40])
 
 
-def test_pictures_that_cannot_be_decoded_are_skipped_and_counted(tmp_path):
+def test_images_that_cannot_be_decoded_are_skipped_and_counted(tmp_path):
     made(tmp_path, "folder")
     assert batches(config(tmp_path), 4) == 0
     spoil(tmp_path, 3)
-    # Two passes of 18 good and 3 spoilt pictures are 9 batches; spoilt ones after the last good one do not show yet.
+    # Two passes of 18 good and 3 spoilt images are 9 batches; spoilt ones after the last good one do not show yet.
     assert 3 <= batches(config(tmp_path), 9) <= 6
 
 
 @pytest.mark.parametrize(("spoilt", "limit"), [(3, 1), (1000, 100)])
 def test_too_many_of_them_end_the_run(tmp_path, spoilt, limit):
-    """Also when not one picture is good: an error, not an endless search."""
+    """Also when not one image is good: an error, not an endless search."""
     made(tmp_path, "folder")
     spoil(tmp_path, spoilt)
     with pytest.raises(tf.errors.InvalidArgumentError) as caught:
         batches(config(tmp_path, corrupt_limit=limit), 9)
     assert data.explained(caught.value) == (
-        f"more than {limit} images in {tmp_path} cannot be decoded; python -m workload.data check {tmp_path} names them"
+        f"more than {limit} images in {tmp_path} cannot be decoded; python -m workload check {tmp_path} names them"
     )
 
 
 def test_check_tells_what_is_there(tmp_path, capfd):
     made(tmp_path, "folder")
-    assert data.main(["check", str(tmp_path)]) == 0
+    assert cli.main(["check", str(tmp_path)]) == 0
     found = json.loads(capfd.readouterr().out)
     assert found["kind"] == "folder"
-    assert found["splits"]["train"] == {"images": 21, "labels": [0, 2], "corrupt": 0, "examples": []}
+    train = {"images": 21, "files": 21, "sampled": False, "labels": [0, 2], "corrupt": 0, "examples": []}
+    assert found["splits"]["train"] == train
     assert found["splits"]["validation"]["images"] == 6
     spoil(tmp_path, 2)
-    assert data.main(["check", str(tmp_path)]) == 1
+    assert cli.main(["check", str(tmp_path)]) == 1
     found = json.loads(capfd.readouterr().out)["splits"]["train"]
     assert found["corrupt"] == 2
     assert len(found["examples"]) == 2
-    assert found["examples"][0]["picture"] == str(tmp_path / "train" / "c0" / "0.jpg")
+    assert found["examples"][0]["image"] == str(tmp_path / "train" / "c0" / "0.jpg")
     assert "JPEG" in found["examples"][0]["reason"]
 
 
 def test_check_of_records(tmp_path, capfd):
     made(tmp_path, "tfrecords")
-    assert data.main(["check", str(tmp_path), "--limit", "9"]) == 0
+    assert cli.main(["check", str(tmp_path), "--limit", "9"]) == 0
     assert json.loads(capfd.readouterr().out)["splits"]["train"]["images"] == 9
 
 
 def test_the_pipeline_alone_is_measured(tmp_path, capfd):
     made(tmp_path, "tfrecords")
-    assert data.main(["measure", str(tmp_path), "--batch-size", "4", "--image-size", "16", "--batches", "2"]) == 0
+    assert cli.main(["measure", str(tmp_path), "--batch-size", "4", "--image-size", "16", "--batches", "2"]) == 0
     assert json.loads(capfd.readouterr().out)["images_per_second"] > 0
 
 
@@ -190,7 +191,7 @@ def test_files_that_the_names_promise_must_be_there(tmp_path):
     made(tmp_path, "tfrecords")
     (tmp_path / "train-00002-of-00004").unlink()
     with pytest.raises(UsageError, match="3 files where the names promise 4"):
-        datasets.opened(str(tmp_path)).count("train")
+        datasets.count(layouts.opened(str(tmp_path)), "train")
 
 
 def test_a_file_cut_short_is_found(tmp_path):
@@ -198,13 +199,15 @@ def test_a_file_cut_short_is_found(tmp_path):
     path = tmp_path / "train-00001-of-00004"
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(UsageError, match="train-00001-of-00004 ends in the middle of a record"):
-        datasets.opened(str(tmp_path)).count("train")
+        datasets.count(layouts.opened(str(tmp_path)), "train")
 
 
 def test_an_empty_folder_is_no_data_set(tmp_path, capfd):
-    with pytest.raises(UsageError, match="has neither train-00000-of-N files nor a folder train/"):
-        datasets.opened(str(tmp_path)).count("train")
-    assert data.main(["check", str(tmp_path / "nothing")]) == 2
+    with pytest.raises(
+        UsageError, match=r"has neither train-00000-of-N files nor train/CLASS folders .* it has nothing"
+    ):
+        datasets.count(layouts.opened(str(tmp_path)), "train")
+    assert cli.main(["check", str(tmp_path / "nothing")]) == 2
     assert "is no folder" in json.loads(capfd.readouterr().out)["message"]
 
 
@@ -231,15 +234,15 @@ def test_the_command_line_tells_people_what_is_there(tmp_path):
     done = provisioner("data", "check", tmp_path)
     assert (done.code, done.err) == (0, "")
     assert done.out == (
-        f"{tmp_path}: a folder of pictures by class\n"
-        "  train: 21 pictures, labels 0 to 2, 0 cannot be decoded\n"
-        "  validation: 6 pictures, labels 0 to 2, 0 cannot be decoded\n"
+        f"{tmp_path}: a folder of images by class\n"
+        "  train: 21 images, labels 0 to 2, 0 cannot be decoded\n"
+        "  validation: 6 images, labels 0 to 2, 0 cannot be decoded\n"
     )
     spoil(tmp_path, 1)
     done = provisioner("data", "check", tmp_path, "--json")
     assert done.code == 1
     assert done.json["splits"]["train"]["corrupt"] == 1
-    assert done.err == f"provisioner: 1 pictures in {tmp_path} cannot be decoded: replace them, or leave them out\n"
+    assert done.err == f"provisioner: 1 image in {tmp_path} cannot be decoded: replace them, or leave them out\n"
     assert provisioner("data", "measure", tmp_path, "--batches", 1, "--image-size", 16, "--json").json[
         "images_per_second"
     ]

@@ -32,16 +32,16 @@ def together(call):
 
 def sample(count):
     generator = np.random.default_rng(7)
-    pictures = generator.normal(size=(count, 16, 16, 3)).astype(np.float32)
-    return pictures, generator.integers(0, 10, count).astype(np.int32)
+    images = generator.normal(size=(count, 16, 16, 3)).astype(np.float32)
+    return images, generator.integers(0, 10, count).astype(np.int32)
 
 
-def frozen_gradients(pictures, labels):
+def frozen_gradients(images, labels):
     """``(gradients, loss)`` with batch normalisation on its stored statistics, so that images do not influence each
     other and a split batch can be compared with the whole one."""
     tf.set_random_seed(5)
     logits = resnet.resnet(
-        tf.constant(pictures), 10, tf.float32, resnet.Variables(training=False), **MODELS["resnet14"].network
+        tf.constant(images), 10, tf.float32, resnet.Variables(training=False), **MODELS["resnet14"].network
     )
     loss = optimizer.cross_entropy(logits, tf.constant(labels), 0.1)
     return optimizer.momentum(0.1).compute_gradients(loss), loss
@@ -50,9 +50,9 @@ def frozen_gradients(pictures, labels):
 def test_all_reduced_gradients_equal_those_of_one_process_with_the_global_batch(two_rings, monkeypatch):
     """To 1e-5 in float32, in several buckets, the loss included."""
     monkeypatch.setattr(graph, "_BUCKET_BYTES", 100_000)
-    pictures, labels = sample(8)
+    images, labels = sample(8)
     with tf.Graph().as_default(), tf.Session() as session:
-        pairs, loss = frozen_gradients(pictures, labels)
+        pairs, loss = frozen_gradients(images, labels)
         session.run(tf.global_variables_initializer())
         expected, expected_loss = session.run([[gradient for gradient, _ in pairs], loss])
         variables = session.run(tf.global_variables())
@@ -60,7 +60,7 @@ def test_all_reduced_gradients_equal_those_of_one_process_with_the_global_batch(
     def worker(rank):
         with tf.Graph().as_default(), tf.Session() as session:
             own = slice(4 * rank, 4 * rank + 4)
-            pairs, loss = graph.all_reduced(*frozen_gradients(pictures[own], labels[own]), two_rings[rank])[:2]
+            pairs, loss = graph.all_reduced(*frozen_gradients(images[own], labels[own]), two_rings[rank])[:2]
             graph._assign(session, tf.global_variables(), variables)
             return session.run([[gradient for gradient, _ in pairs], loss])
 
@@ -76,8 +76,8 @@ def test_workers_start_alike_and_stay_alike(two_rings):
     def worker(rank):
         with tf.Graph().as_default(), tf.Session() as session:
             tf.set_random_seed(rank)
-            pictures, labels = sample(4 * (rank + 1))
-            batch = Batch(tf.constant(pictures[-4:]), tf.constant(labels[-4:]), None, None)
+            images, labels = sample(4 * (rank + 1))
+            batch = Batch(tf.constant(images[-4:]), tf.constant(labels[-4:]), None, None)
             training = graph.Training(CONFIG, batch, two_rings[rank])
             session.run(tf.global_variables_initializer())
             training.broadcast(session)
@@ -99,8 +99,8 @@ def test_workers_start_alike_and_stay_alike(two_rings):
 def test_counts_are_summed_over_the_workers(two_rings):
     def worker(rank):
         with tf.Graph().as_default():
-            pictures, labels = sample(4)
-            batch = Batch(tf.constant(pictures), tf.constant(labels), None, None)
+            images, labels = sample(4)
+            batch = Batch(tf.constant(images), tf.constant(labels), None, None)
             return graph.Training(CONFIG, batch, two_rings[rank]).total([1 + rank, 50000, 3])
 
     assert together(worker) == [[3, 100000, 6]] * 2
@@ -108,7 +108,7 @@ def test_counts_are_summed_over_the_workers(two_rings):
 
 def test_a_worker_alone_counts_for_itself():
     with tf.Graph().as_default():
-        pictures, labels = sample(4)
-        training = graph.Training(CONFIG, Batch(tf.constant(pictures), tf.constant(labels), None, None), None)
+        images, labels = sample(4)
+        training = graph.Training(CONFIG, Batch(tf.constant(images), tf.constant(labels), None, None), None)
         assert training.total([1, 2]) == [1, 2]
         assert training.error is None

@@ -68,7 +68,7 @@ def test_inference_tells_throughput_and_latency(workload):
 
 
 def test_what_is_trained_is_exported_and_computes_the_same(workload, tmp_path):
-    """The SavedModel, loaded in this process, classifies a picture as its probabilities say."""
+    """The SavedModel, loaded in this process, classifies an image as its probabilities say."""
     import numpy as np
     import tensorflow as tf
 

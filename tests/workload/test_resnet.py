@@ -13,10 +13,8 @@ def built(name="resnet14", size=32, classes=10, dtype="float32", training=True, 
     """``(graph, logits)`` of a model over random images."""
     with tf.Graph().as_default() as graph:
         tf.set_random_seed(1)
-        pictures = tf.constant(np.random.default_rng(0).normal(size=(batch, size, size, 3)), tf.float32)
-        logits = resnet.resnet(
-            pictures, classes, tf.as_dtype(dtype), resnet.Variables(training), **MODELS[name].network
-        )
+        images = tf.constant(np.random.default_rng(0).normal(size=(batch, size, size, 3)), tf.float32)
+        logits = resnet.resnet(images, classes, tf.as_dtype(dtype), resnet.Variables(training), **MODELS[name].network)
     return graph, logits
 
 
@@ -90,9 +88,7 @@ def test_folded_constants_compute_what_the_variables_do():
         }
         session.run([variable.initializer for variable in trained], feeds)
         expected, values = session.run([logits, {variable.op.name: variable for variable in trained}])
-        pictures = graph.get_tensor_by_name("Const:0")
-        folded = resnet.resnet(
-            pictures, 10, tf.float32, resnet.Folded(values, tf.constant), **MODELS["resnet14"].network
-        )
+        images = graph.get_tensor_by_name("Const:0")
+        folded = resnet.resnet(images, 10, tf.float32, resnet.Folded(values, tf.constant), **MODELS["resnet14"].network)
         assert not [op for op in graph.get_operations() if "Norm" in op.type and op.name.startswith("Folded")]
         np.testing.assert_allclose(session.run(folded), expected, rtol=2e-3)

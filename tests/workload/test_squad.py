@@ -7,7 +7,7 @@ import pytest
 
 tf = pytest.importorskip("tensorflow", reason="tensorflow is not installed").compat.v1
 
-from workload import squad  # noqa: E402
+from workload import squad, tokens  # noqa: E402
 from workload.errors import UsageError  # noqa: E402
 
 TEXT = "The café in Paris opened in 1889."
@@ -40,7 +40,7 @@ def test_without_a_vocabulary_each_word_is_one_token_of_a_fixed_number(written):
     assert found.ids[0, 13:].tolist() == [0] * 11
     assert found.ids[0, 6] == found.ids[0, 9], "the same word has the same number"
     assert found.ids[0, 4] != found.ids[0, 5]
-    assert np.all(found.ids[0, [1, 2, 4, 5]] >= squad.FIRST_WORD)
+    assert np.all(found.ids[0, [1, 2, 4, 5]] >= tokens.FIRST_WORD)
     assert found.bounds.tolist() == [[4, 13]] * 3
     assert found.labels.tolist() == [[7, 7], [9, 10], [0, 0]]
 
@@ -60,8 +60,7 @@ def test_a_long_text_comes_in_parts_and_the_answer_in_that_which_has_it(written)
     places = [label for label in found.labels.tolist() if label != [0, 0]]
     assert len(found) > 3
     assert np.all(found.bounds[:, 1] <= 10)
-    tokens = squad.Tokens(30522)
-    paris = tokens.of("Paris")[0][0]
+    paris = tokens.Tokens(30522).of("Paris")[0][0]
     rows = [row for row, label in enumerate(found.labels.tolist()) if label != [0, 0]]
     assert found.ids[rows[0], places[0][0]] == paris
 
@@ -91,7 +90,8 @@ def test_workers_share_the_examples_and_training_never_ends(written):
         ("train.json", "{", "is not SQuAD's JSON"),
         ("train.json", '{"no": 1}', "is not SQuAD's JSON"),
         ("train.json", '{"data": []}', "has no question"),
-        ("other.json", "{}", "has no train"),
+        ("dev.json", "{}", "has no train"),
+        ("other.json", "{}", "has neither"),
     ],
 )
 def test_what_is_not_squad_is_refused(tmp_path, name, content, message):
@@ -103,7 +103,7 @@ def test_what_is_not_squad_is_refused(tmp_path, name, content, message):
 
 def test_evaluation_needs_a_folder(written):
     with pytest.raises(UsageError, match="--evaluate needs a folder"):
-        squad.opened(str(written), "dev", 24, 30522)
+        squad.opened(str(written), "validation", 24, 30522)
 
 
 def test_a_vocabulary_without_the_special_tokens_is_refused(written):

@@ -13,7 +13,7 @@ import threading
 
 import tensorflow.compat.v1 as tf
 
-from workload import checkpoint, data, datasets, hardware, optimizer, resnet, session, variables
+from workload import checkpoint, data, datasets, hardware, layouts, optimizer, resnet, session, variables
 from workload.engines import cluster
 from workload.errors import UsageError, WorkloadError
 from workload.models import MODELS
@@ -102,6 +102,7 @@ def _train(config, reporter, context, batch_outside):
     if config.workers not in (None, workers):
         raise UsageError("%d workers asked for, but Analytics Zoo counts %d executors" % (config.workers, workers))
     config = config._replace(workers=workers)
+    notes = data.check(config)
     config = config.settled(data.steps_per_epoch(config) if config.epochs else None)
     resumed = checkpoint.to_resume(config)
     first = int(tf.train.load_variable(resumed, "global_step")) if resumed else 0
@@ -130,7 +131,7 @@ def _train(config, reporter, context, batch_outside):
         # the updates of the moving statistics by itself.
         gradients = prepare(update.compute_gradients(loss), config.weight_decay)
         train_op = update.apply_gradients(gradients, step)
-        fields = session.start_fields(config, variables.parameter_count())
+        fields = session.start_fields(config, variables.parameter_count(), notes)
         reporter.emit("start", **dict(fields, versions=versions))
         return tf.estimator.EstimatorSpec(mode, loss=loss, train_op=train_op)
 
@@ -161,7 +162,7 @@ def _dataset(config):
         labels = tf.random.stateless_uniform([_SYNTHETIC_IMAGES], seeds[1], 0, config.classes, tf.int32)
         passes = -(-config.global_batch_size * 16 // _SYNTHETIC_IMAGES)
         return tf.data.Dataset.from_tensor_slices((images, labels)).repeat(passes)
-    dataset = datasets.opened(config.data).share("train", 0, 1, config.seed, training=False)
+    dataset = datasets.share(layouts.opened(config.data), "train", 0, 1, config.seed, training=False)
     dataset = data.decoded(config, dataset.shuffle(datasets.SHUFFLE_BUFFER, config.seed), training=True)
     return dataset.map(lambda image, label, corrupt: (image, label))
 

@@ -4,7 +4,8 @@
 its variables are) and ``placeholders()`` (``({name: placeholder}, inputs)``, the batch size open):
 
 ``steps_per_epoch()``, ``check()``
-    the training data: its length in steps (None if synthetic), and whether it fits the network (UsageError).
+    the training data: its length in steps (None if synthetic), and whether it fits the network (UsageError; else the
+    sentences that are worth knowing).
 ``batch(rank, training)``
     a worker's ``data.Batch``.
 ``variables(training, reuse)``, ``constants(values, hold)``

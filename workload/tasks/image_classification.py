@@ -19,8 +19,8 @@ class Task(object):
         return data.steps_per_epoch(self._config)
 
     def check(self):
-        """The classes must fit."""
-        data.check_labels(self._config)
+        """Classes and labels must fit."""
+        return data.check(self._config)
 
     def batch(self, rank, training):
         """Images and their classes."""

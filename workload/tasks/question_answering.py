@@ -2,8 +2,9 @@
 
 import tensorflow.compat.v1 as tf
 
-from workload import bert, data, optimizer, squad
+from workload import bert, data, layouts, optimizer, squad
 from workload.models import MODELS
+from workload.tokens import FIRST_WORD
 
 
 class Task(object):
@@ -27,9 +28,8 @@ class Task(object):
         return max(1, len(self._examples(training=True)) // config.global_batch_size)
 
     def check(self):
-        """The JSON must be readable."""
-        if self._config.data != data.SYNTHETIC:
-            self._examples(training=True)
+        """The JSON must be readable, and answers where they are said to be."""
+        return data.check(self._config)
 
     def batch(self, rank, training):
         """Tokens and places of answers."""
@@ -92,7 +92,8 @@ class Task(object):
 
     def _examples(self, training):
         config = self._config
-        return squad.opened(config.data, "train" if training else "dev", config.sequence_length, self._shape.vocabulary)
+        split = layouts.SPLITS[0 if training else 1]
+        return squad.opened(config.data, split, config.sequence_length, self._shape.vocabulary)
 
     def _synthetic(self, rank):
         """One batch of random tokens and answers, kept in variables: reading it is free."""
@@ -100,7 +101,7 @@ class Task(object):
         shape = [config.batch_size, config.sequence_length]
         local = dict(trainable=False, use_resource=True, collections=[tf.GraphKeys.LOCAL_VARIABLES])
         seed = config.seed * 1000 + rank
-        tokens = tf.random_uniform(shape, squad.FIRST_WORD, self._shape.vocabulary, tf.int32, seed=seed)
+        tokens = tf.random_uniform(shape, FIRST_WORD, self._shape.vocabulary, tf.int32, seed=seed)
         ids = tf.Variable(tokens, name="synthetic_ids", **local)
         places = tf.random_uniform([config.batch_size, 2], 0, config.sequence_length, tf.int32, seed=seed)
         labels = tf.Variable(places, name="synthetic_labels", **local)
