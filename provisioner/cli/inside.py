@@ -9,7 +9,7 @@ from provisioner.deployment import Host
 from provisioner.errors import ProvisionerError
 from provisioner.fan_out import fan_out
 from provisioner.inventory.spec import Spec
-from provisioner.steps.spark import master_page
+from provisioner.steps.spark import is_ours, live_workers, master_page
 
 PATIENCE_S = 10.0
 """For one host to let us in: who asks for the state does not wait for a host that is booting."""
@@ -50,10 +50,10 @@ def _inside(host: Host, first: Host) -> dict[str, Any]:
             shown = ("name", "image", "status", "health", "since")
             found["container"] = {key: getattr(container, key) for key in shown} if container else None
         if host.spec.workload.engine != "local":
-            page = master_page(first) or {}
+            page = master_page(first)
+            workers = live_workers(page) if page and is_ours(first, page) else []
             names = {host.address.private, host.facts().hostname}
-            alive = [worker for worker in page.get("workers", []) if worker["state"] == "ALIVE"]
-            found["workers"] = sum(worker["host"] in names for worker in alive)
+            found["workers"] = sum(worker.host in names for worker in workers)
     except ProvisionerError as error:
         return {"problem": error.message}
     return found

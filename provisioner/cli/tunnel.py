@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from provisioner.cli.console import line
+from provisioner.cli.console import line, warn
 from provisioner.cli.options import Name
 from provisioner.errors import UsageError
 
@@ -34,4 +34,4 @@ def tunnel(
                 webbrowser.open(urls[0][1])
             line("Ctrl-C ends it")
 
-        tunnels.serve(tunnels.pages(session), ready)
+        tunnels.serve(tunnels.pages(session, warn), ready)

@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from provisioner.deployment import Host, Session
-from provisioner.errors import ProvisionerError
+from provisioner.errors import ConnectError, HostError, ProvisionerError
 from provisioner.ports import Connection
 from provisioner.step import Presence
 from provisioner.steps import plan
-from provisioner.steps.history import HistoryStep
-from provisioner.steps.spark import MASTER_PAGE_PORT, master_page
+from provisioner.steps.history import HISTORY_PORT, HistoryStep
+from provisioner.steps.spark import MASTER_PAGE_PORT, is_ours, live_workers, master_page
 
 APPLICATION_PORT = 4040
-HISTORY_PORT = 18080
 
 
 @dataclass(frozen=True)
@@ -31,15 +30,14 @@ class Page:
     port: int
 
 
-def pages(session: Session) -> list[Page]:
+def pages(session: Session, tell: Callable[[str], None]) -> list[Page]:
     """The master's page, each worker's as the master knows them, the application's and the history server's.
 
-    The last is started where it does not run: after a training that failed its pages say what happened.
+    The last is started where it does not run: after a training that failed its pages say what happened. A page that
+    cannot be had, since another program has its port, is left out, and `tell` hears of it.
     """
     first = session.hosts[0]
-    history = next((step for _, step in plan(session).steps() if isinstance(step, HistoryStep)), None)
-    if history and history.check().presence is not Presence.PRESENT:
-        history.apply()
+    history = _history(session, tell)
     by_hostname = session.spec.spark.master == "hostname"  # then Spark listens on every address
 
     def page(title: str, host: Host, port: int) -> Page:
@@ -47,16 +45,34 @@ def pages(session: Session) -> list[Page]:
 
     hosts = {host.address.private: host for host in session.hosts}
     hosts |= {host.facts().hostname: host for host in session.hosts}
-    pages = [page("Spark master", first, MASTER_PAGE_PORT)]
-    for worker in (master_page(first) or {}).get("workers", []):
-        host = hosts.get(worker["host"])
-        if host and worker["state"] == "ALIVE":
-            port = int(worker["webuiaddress"].rpartition(":")[2])
-            pages.append(page(f"worker on {host.name}", host, port))
+    pages = []
+    master = master_page(first)
+    if master is not None and not is_ours(first, master):
+        tell(f"port {MASTER_PAGE_PORT} of {first.name} has the page of another Spark than {session.deployment.name}'s")
+    else:  # also where nothing answers: the page opens once the master is back
+        pages.append(page("Spark master", first, MASTER_PAGE_PORT))
+        for worker in live_workers(master or {}):
+            host = hosts.get(worker.host)
+            if host and worker.page_port:
+                pages.append(page(f"worker on {host.name}", host, worker.page_port))
     pages.append(page("running application", first, APPLICATION_PORT))
     if history:
         pages.append(page("history", first, HISTORY_PORT))
     return pages
+
+
+def _history(session: Session, tell: Callable[[str], None]) -> HistoryStep | None:
+    """The step, where the deployment has one, once its server runs."""
+    step = next((step for _, step in plan(session).steps() if isinstance(step, HistoryStep)), None)
+    if step and step.check().presence is not Presence.PRESENT:
+        try:
+            step.apply()
+        except ConnectError:
+            raise
+        except HostError as error:
+            tell(f"no page of the history server: {error.message}")
+            return None
+    return step
 
 
 def serve(pages: Sequence[Page], on_ready: Callable[[Sequence[tuple[Page, str]]], None]) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -22,6 +24,7 @@ from provisioner.waiting import wait_until
 MASTER_PORT = 7077
 MASTER_PAGE_PORT = 8080
 READY_DEADLINE_S = 120.0
+STILL_RUNNING = "still running:"
 PACKAGED_SPARK_HOME = (
     '"$(python3 -c "import importlib.util as u; print(*u.find_spec(\'pyspark\').submodule_search_locations)")"'
 )
@@ -172,14 +175,49 @@ class SparkStep(HostStep):
         """End the processes whose ids the file holds, those that still are what they were.
 
         One that was started this instant still has its script's command line, or for a moment none: hence two looks.
+        Raises HostError when some do not end; the file stays then, and they are known.
         """
-        self._host.shell().run(
+        done = self._host.shell().run(
             f'f={shlex.quote(pid_file)}; [ -f "$f" ] || exit 0; '
-            'for i in $(seq 100); do n=0; for p in $(cat "$f"); do '
-            'grep -qs -e org.apache.spark.deploy -e bin/start- "/proc/$p/cmdline" && kill "$p" && n=1; done; '
-            '[ $n = 0 ] && [ "$i" -gt 1 ] && break; sleep 0.1; done; rm -f "$f"',
+            'for i in $(seq 100); do left=; [ "$i" -lt 80 ] && signal=TERM || signal=KILL; for p in $(cat "$f"); do '
+            'grep -qs -e org.apache.spark.deploy -e bin/start- "/proc/$p/cmdline" || continue; '
+            'left="$left $p"; kill -s $signal "$p"; done; '
+            '[ -z "$left" ] && [ "$i" -gt 1 ] && break; sleep 0.1; done; '
+            f'[ -z "$left" ] || {{ echo "{STILL_RUNNING}$left"; exit 1; }}; rm -f "$f"',
             timeout_s=60,
+            check=False,
         )
+        if done.status != 0:
+            lines = done.output.splitlines()
+            still = next((line for line in lines if line.startswith(STILL_RUNNING)), STILL_RUNNING)
+            raise HostError(
+                f"Spark's processes on {self._host.name} could not be ended ({still})",
+                "end them there, and run the command again",
+                host=self._host.name,
+                tail=lines[-20:],
+            )
+
+    def check_ports(self, *ports: int) -> None:
+        """Raises HostError when one is taken: Spark would move to the next one, where nobody looks for it."""
+        connection = self._host.connection()
+        for port in ports:
+            try:
+                connection.dial(_address(self._first), port).close()
+            except (OSError, ProvisionerError):
+                continue
+            raise HostError(
+                f"port {port} of {self._host.name} is in use by another program ({self._listener(port)})",
+                "end it there, `provisioner down` the deployment that it belongs to, or take another host",
+                host=self._host.name,
+            )
+
+    def _listener(self, port: int) -> str:
+        page = (master_page(self._first) or {}) if port in (MASTER_PORT, MASTER_PAGE_PORT) else {}
+        if "url" in page:
+            return f"the Spark master {page['url']}"
+        look = f"ss -Hltnp 'sport = :{port}' 2>/dev/null | grep -o '\"[^\"]*\",pid=[0-9]*'"
+        lines = self._host.connection().run(look, check=False).output.splitlines()
+        return lines[0] if lines else "which this login cannot see"
 
     def _wait_until_present(self) -> Finding:
         """The last finding within the deadline of what was started."""
@@ -257,46 +295,16 @@ class MasterStep(SparkStep):
         return Description("Start the Spark master")
 
     def check(self) -> Finding:
-        """Present when its page says that it is alive, and it is the process that we started.
-
-        The page alone could be that of any Spark on the host: another deployment's, or a user's own.
-        """
+        """Present when its page says that it is alive, and it is the process that we started."""
         page = master_page(self._first)
-        if not page or page.get("status") != "ALIVE":
-            return ABSENT
-        layout = self.layout
-        if page.get("url") != f"spark://{layout.master}:{MASTER_PORT}":
-            return ABSENT
-        lives = f'grep -qs deploy.master "/proc/$(cat {shlex.quote(layout.master_pids)} 2>/dev/null)/cmdline"'
-        return PRESENT if self._host.shell().run(lives, check=False).status == 0 else ABSENT
-
-    def _check_ports(self) -> None:
-        """Raises HostError when a port is taken: Spark would move to the next one, where nobody looks for it."""
-        connection = self._host.connection()
-        for port in (MASTER_PORT, MASTER_PAGE_PORT):
-            try:
-                connection.dial(_master_address(self._first), port).close()
-            except (OSError, ProvisionerError):
-                continue
-            raise HostError(
-                f"port {port} of {self._host.name} is in use by another program ({self._listener(port)})",
-                "end it there, `provisioner down` the deployment that it belongs to, or take another host",
-                host=self._host.name,
-            )
-
-    def _listener(self, port: int) -> str:
-        page = master_page(self._first) or {}
-        if "url" in page:
-            return f"the Spark master {page['url']}"
-        look = f"ss -Hltnp 'sport = :{port}' 2>/dev/null | grep -o '\"[^\"]*\",pid=[0-9]*'"
-        lines = self._host.connection().run(look, check=False).output.splitlines()
-        return lines[0] if lines else "which this login cannot see"
+        alive = page is not None and page.get("status") == "ALIVE" and is_ours(self._first, page)
+        return PRESENT if alive else ABSENT
 
     def apply(self) -> None:
         """Start it and wait for its page. Raises HostError when it does not come up, or a port of its is taken."""
         layout = self.layout
         self.stop(layout.master_pids)
-        self._check_ports()
+        self.check_ports(MASTER_PORT, MASTER_PAGE_PORT)
         self._host.shell().run(f"bash {shlex.quote(layout.start_master().path)}", timeout_s=60)
         finding = self._wait_until_present()
         if finding != PRESENT:
@@ -337,8 +345,7 @@ class WorkersStep(SparkStep):
 
     def _alive(self, page: dict[str, Any] | None) -> int:
         mine = {self._host.address.private, self._host.facts().hostname}
-        workers = page.get("workers", []) if page else []
-        return sum(worker["state"] == "ALIVE" and worker["host"] in mine for worker in workers)
+        return sum(worker.host in mine for worker in live_workers(page or {}))
 
     def _running(self) -> int | None:
         """The paper's `jps | grep Worker | wc -l`, of the processes that we started; None where there is no jps."""
@@ -374,7 +381,7 @@ def parse_jps(output: str) -> int | None:
 
 def master_page(first: Host) -> dict[str, Any] | None:
     """What the master on the first host itself says (its JSON page); None while nothing listens there."""
-    address = _master_address(first)
+    address = _address(first)
     try:
         channel = first.connection().dial(address, MASTER_PAGE_PORT)
     except (OSError, ProvisionerError):
@@ -385,13 +392,49 @@ def master_page(first: Host) -> dict[str, Any] | None:
         client.request("GET", "/json/", headers={"Connection": "close"})
         answer = client.getresponse()
         page = json.loads(answer.read())
-    except (OSError, http.client.HTTPException, json.JSONDecodeError):
+    except (OSError, http.client.HTTPException, ValueError, RecursionError):
         return None  # it listens but is not up yet: the caller's deadline decides
     finally:
         client.close()
     return page if isinstance(page, dict) else None
 
 
-def _master_address(first: Host) -> str:
-    """Where the master listens, as seen from its own host."""
+@dataclass(frozen=True)
+class LiveWorker:
+    """A worker that the master counts as alive; `page_port` is None where the master tells none."""
+
+    host: str
+    page_port: int | None
+
+
+def live_workers(page: Mapping[str, Any]) -> list[LiveWorker]:
+    """The workers on the master's page, which a host has written: what is not of Spark's form is passed over."""
+    workers = page.get("workers")
+    return [
+        LiveWorker(worker["host"], _port_of(worker.get("webuiaddress")))
+        for worker in (workers if isinstance(workers, list) else [])
+        if isinstance(worker, dict) and worker.get("state") == "ALIVE" and isinstance(worker.get("host"), str)
+    ]
+
+
+def _port_of(url: Any) -> int | None:
+    match = re.fullmatch(r"https?://[^/]+:([0-9]{1,5})/?", url) if isinstance(url, str) else None
+    return int(match[1]) if match and 0 < int(match[1]) < 2**16 else None
+
+
+def is_ours(first: Host, page: Mapping[str, Any]) -> bool:
+    """Whether a master's page is that of the process that we started on the first host.
+
+    It could be that of any Spark there: another deployment's, or a user's own.
+    """
+    first.facts()
+    layout = Layout(first, first)
+    if page.get("url") != f"spark://{layout.master}:{MASTER_PORT}":
+        return False
+    lives = f'grep -qs deploy.master "/proc/$(cat {shlex.quote(layout.master_pids)} 2>/dev/null)/cmdline"'
+    return first.shell().run(lives, check=False).status == 0
+
+
+def _address(first: Host) -> str:
+    """Where master and history server listen, as seen from their own host, the first."""
     return first.cluster_address if first.spec.spark.master == "address" else "127.0.0.1"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from provisioner import steps
+from provisioner.errors import HostError
 from provisioner.step import ABSENT, PRESENT
 from provisioner.steps.history import HistoryStep
 from tests.support.deployments import Bench, static_spec
@@ -34,6 +37,18 @@ def test_it_is_started_once_and_ended(tmp_path: Path) -> None:
         assert step.check() == PRESENT
     finally:
         HistoryStep(*2 * made.again().session.hosts).undo()  # as `down` does, which begins knowing nothing of the host
+    assert step.check() == ABSENT
+
+
+def test_a_port_that_another_program_has_is_told(tmp_path: Path) -> None:
+    """It would take the next one, and the tunnel would lead to somebody else's pages."""
+    made = bench(tmp_path, "a")
+    host = made.connector.hosts["a"]
+    host.answers = [("ss .*:18080", '"java",pid=7\n')]
+    host.pages["192.0.2.1", 18080] = "somebody's"
+    step = HistoryStep(*2 * made.session.hosts)
+    with pytest.raises(HostError, match=r'port 18080 of a is in use by another program \("java",pid=7\)'):
+        step.apply()
     assert step.check() == ABSENT
 
 

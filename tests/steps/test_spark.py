@@ -22,7 +22,15 @@ from provisioner.deployment import Session
 from provisioner.errors import HostError
 from provisioner.secret import Secret
 from provisioner.step import PRESENT, Presence
-from provisioner.steps.spark import READY_DEADLINE_S, Layout, MasterStep, WorkersStep, master_page
+from provisioner.steps.spark import (
+    READY_DEADLINE_S,
+    Layout,
+    LiveWorker,
+    MasterStep,
+    WorkersStep,
+    live_workers,
+    master_page,
+)
 from tests.support.deployments import Bench, configure, spec, static_spec
 from tests.support.hosts import FakeHost, cpus
 
@@ -396,6 +404,24 @@ def test_the_page_of_a_server_that_hangs_up_is_no_page(tmp_path: Path) -> None:
     assert master_page(made.session.hosts[0]) is None
 
 
+@pytest.mark.parametrize(
+    ("page", "workers"),
+    [
+        ({}, []),
+        ({"workers": "many"}, []),
+        ({"workers": [None, 7, "x", {}, {"state": "ALIVE"}, {"state": "ALIVE", "host": 7}]}, []),
+        ({"workers": [{"state": "DEAD", "host": "a", "webuiaddress": "http://a:8081"}]}, []),
+        ({"workers": [{"state": "ALIVE", "host": "a", "webuiaddress": "http://a:8081"}]}, [LiveWorker("a", 8081)]),
+        ({"workers": [{"state": "ALIVE", "host": "a"}]}, [LiveWorker("a", None)]),
+        ({"workers": [{"state": "ALIVE", "host": "a", "webuiaddress": "http://a:x"}]}, [LiveWorker("a", None)]),
+        ({"workers": [{"state": "ALIVE", "host": "a", "webuiaddress": "http://a:99999"}]}, [LiveWorker("a", None)]),
+        ({"workers": [{"state": "ALIVE", "host": "a", "webuiaddress": ["http://a:1"]}]}, [LiveWorker("a", None)]),
+    ],
+)
+def test_a_page_that_is_not_sparks_has_no_workers(page: dict[str, Any], workers: list[LiveWorker]) -> None:
+    assert live_workers(page) == workers
+
+
 def test_starting_the_master_waits_for_its_page(tmp_path: Path, ours: Callable[[Bench], None]) -> None:
     made = bench(tmp_path)
     host(made).answers = [("start-master.sh", lambda _: ours(made))]
@@ -550,6 +576,31 @@ def test_undo_ends_them_and_nobody_else(workers: Workers) -> None:
     until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
     assert not workers.pid_file.exists()
     workers.step.undo()
+
+
+def test_undo_ends_one_that_will_not_end_by_itself(workers: Workers, tmp_path: Path) -> None:
+    workers.step.apply()
+    script = tmp_path / "bin/start-workers.sh"
+    script.parent.mkdir()
+    script.write_text("trap '' TERM; echo; read -r _\n")
+    with subprocess.Popen(["bash", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        workers.pid_file.write_text("\n".join(map(str, [*workers.pids(), process.pid])))
+        workers.step.undo()
+        assert process.wait(30) == -signal.SIGKILL
+
+
+def test_what_cannot_be_ended_is_told_and_stays_known(workers: Workers) -> None:
+    workers.step.apply()
+    pids = workers.pids()
+    run = super(FakeHost, host(workers.made)).run
+    powerless = "kill() { echo kill: not permitted >&2; }; sleep() { :; }; "
+    host(workers.made).answers.insert(0, ("kill -s", lambda command: run(powerless + command, check=False)))
+    with pytest.raises(HostError, match=f"could not be ended .still running: {' '.join(map(str, pids))}") as caught:
+        workers.step.undo()
+    assert "kill: not permitted" in caught.value.tail
+    assert workers.alive() == pids
 
 
 def test_undo_ends_one_that_is_still_its_script(workers: Workers, tmp_path: Path) -> None:
