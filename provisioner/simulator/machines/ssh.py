@@ -12,7 +12,7 @@ import signal
 import struct
 import termios
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -174,11 +174,12 @@ class Sessions:
         )
         stdin = cast(asyncio.StreamWriter, child.stdin)
         stdout, stderr = cast(asyncio.StreamReader, child.stdout), cast(asyncio.StreamReader, child.stderr)
-        feeding = asyncio.ensure_future(_feed_pipe(process, stdin, child.pid))
-        await asyncio.gather(_show(stdout, process.stdout), _show(stderr, process.stderr))
-        status = await child.wait()
-        feeding.cancel()
-        return status
+        with _let_go(child):
+            feeding = asyncio.ensure_future(_feed_pipe(process, stdin, child.pid))
+            await asyncio.gather(_show(stdout, process.stdout), _show(stderr, process.stderr))
+            status = await child.wait()
+            feeding.cancel()
+            return status
 
     async def _on_terminal(
         self, process: asyncssh.SSHServerProcess[bytes], argv: list[str], environment: dict[str, str]
@@ -195,15 +196,27 @@ class Sessions:
         transport, _ = await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(output), os.fdopen(terminal, "rb", 0)
         )
-        feeding = asyncio.ensure_future(_feed_terminal(process, terminal, child.pid))
-        showing = asyncio.ensure_future(_show(output, process.stdout))
-        status = await child.wait()
-        # a session ends with its shell, also while something in the background still holds the terminal
-        await asyncio.wait([showing], timeout=LAST_OUTPUT_S)
-        for task in (showing, feeding):
-            task.cancel()
-        transport.close()
-        return status
+        with _let_go(child), contextlib.closing(transport):
+            feeding = asyncio.ensure_future(_feed_terminal(process, terminal, child.pid))
+            showing = asyncio.ensure_future(_show(output, process.stdout))
+            status = await child.wait()
+            # a session ends with its shell, also while something in the background still holds the terminal
+            await asyncio.wait([showing], timeout=LAST_OUTPUT_S)
+            for task in (showing, feeding):
+                task.cancel()
+            return status
+
+
+@contextlib.contextmanager
+def _let_go(child: asyncio.subprocess.Process) -> Iterator[None]:
+    """Give the pipes to a child back, also when its session is cancelled with the event loop.
+
+    asyncio itself does so when the child has ended, which nobody waits for any more then.
+    """
+    try:
+        yield
+    finally:
+        child._transport.close()  # type: ignore[attr-defined]  # there is no other way to it
 
 
 async def _show(output: asyncio.StreamReader, stream: asyncssh.SSHWriter[bytes]) -> None:
