@@ -21,6 +21,7 @@ from provisioner.errors import (
 )
 from provisioner.ports import Clock
 from provisioner.render import counted
+from provisioner.waiting import wait_until
 
 Send = Callable[[str, Mapping[str, Any]], dict[str, Any]]
 """Call an action once: its parameters in, the body of the answer out. Raises Fault."""
@@ -186,23 +187,36 @@ class Api:
 
         Raises DeadlineError with what is still waited for.
         """
-        start = self.clock.monotonic()
-        pause, told = POLL_S, ""
-        while left := look():
+        told = ""
+
+        def words(left: Mapping[str, str]) -> str:
             what = next(iter(left)) if len(ids) == 1 else f"{len(left)} of {counted(len(ids), noun)}"
+            return f"waiting for {what} {aim}"
+
+        def tell(left: Mapping[str, str]) -> None:
+            nonlocal told
             states = ", ".join(sorted({state for state in left.values() if state}))
-            words = f"waiting for {what} {aim}" + (f": {states}" if states else "")
-            if words != told:
-                self.progress(words)
-                told = words
-            if self.clock.monotonic() - start >= deadline_s:
-                names = ", ".join(f"{id_} ({state})" if state else id_ for id_, state in left.items())
-                raise DeadlineError(
-                    f"gave up {words.partition(':')[0]} after {deadline_s:.0f} s: {names}",
-                    "run the command again: it goes on from here; the console shows the state",
-                )
-            self.clock.sleep(pause * (0.75 + self._chance() / 2))
-            pause = min(LONGEST_POLL_S, pause * 1.5)
+            line = words(left) + (f": {states}" if states else "")
+            if line != told:
+                self.progress(line)
+                told = line
+
+        left = wait_until(
+            self.clock,
+            look,
+            lambda left: not left,
+            deadline_s=deadline_s,
+            pause_s=POLL_S,
+            longest_pause_s=LONGEST_POLL_S,
+            vary=lambda pause_s: pause_s * (0.75 + self._chance() / 2),
+            meanwhile=tell,
+        )
+        if left:
+            names = ", ".join(f"{id_} ({state})" if state else id_ for id_, state in left.items())
+            raise DeadlineError(
+                f"gave up {words(left)} after {deadline_s:.0f} s: {names}",
+                "run the command again: it goes on from here; the console shows the state",
+            )
 
 
 _MISSING: Final = object()

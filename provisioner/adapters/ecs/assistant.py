@@ -13,6 +13,7 @@ from provisioner.adapters.ecs.codes import verdict
 from provisioner.adapters.ecs.part import LONGEST_BATCH, Part, batches
 from provisioner.errors import DeadlineError
 from provisioner.resources import CommandResult
+from provisioner.waiting import wait_until
 
 AGENT_S = 300.0
 LEAST_TIMEOUT_S = 10  # the service takes no less
@@ -35,21 +36,29 @@ class Assistant(Part):
         if not 1 <= len(ids) <= LONGEST_BATCH:
             raise ValueError(f"RunCommand takes 1 to {LONGEST_BATCH} instances, not {len(ids)}")
         self._wait_for_agents(ids)
-        end = self._api.clock.monotonic() + AGENT_S
         results: dict[str, CommandResult] = {}
-        left = ids
-        while True:
+
+        def run() -> list[str]:
+            """Those that it has not run on yet."""
+            left = [id_ for id_ in ids if id_ not in results or _away(results[id_])]
             results.update(self._run(left, script, max(timeout_s, LEAST_TIMEOUT_S)))
-            left = [id_ for id_ in left if _away(results[id_])]
-            if not left:
-                return results
-            if self._api.clock.monotonic() > end:
-                first = results[left[0]]
-                raise DeadlineError(
-                    f"Cloud Assistant did not run on {', '.join(left)} in {AGENT_S:.0f} s: {first.error_code}",
-                    _away(first),
-                )
-            self._api.clock.sleep(RUN_AGAIN_S)
+            return [id_ for id_ in left if _away(results[id_])]
+
+        left = wait_until(
+            self._api.clock,
+            run,
+            lambda left: not left,
+            deadline_s=AGENT_S,
+            pause_s=RUN_AGAIN_S,
+            longest_pause_s=RUN_AGAIN_S,
+        )
+        if left:
+            first = results[left[0]]
+            raise DeadlineError(
+                f"Cloud Assistant did not run on {', '.join(left)} in {AGENT_S:.0f} s: {first.error_code}",
+                _away(first),
+            )
+        return results
 
     def _wait_for_agents(self, ids: Sequence[str]) -> None:
         ready: set[str] = set()
