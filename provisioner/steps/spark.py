@@ -17,8 +17,10 @@ from provisioner.hosts import topology
 from provisioner.render import counted, render
 from provisioner.secret import Secret
 from provisioner.step import ABSENT, PRESENT, Description, Finding, Presence, RenderedFile
+from provisioner.steps import background
 from provisioner.steps.base import HostStep
 from provisioner.steps.host import remove_work_folder
+from provisioner.steps.watch import parse_ended
 from provisioner.waiting import wait_until
 
 MASTER_PORT = 7077
@@ -51,6 +53,10 @@ class Layout:
         self.worker_log = f"{self.work}/logs/workers.log"
         self.master_pids = f"{self.work}/master.pid"
         self.worker_pids = f"{self.work}/workers.pid"
+
+    def log_of(self, name: str) -> str:
+        """The log of the master or the workers, by the name of their pid file."""
+        return self.master_log if name == "master" else self.worker_log
 
     @property
     def by_hostname(self) -> bool:
@@ -220,7 +226,24 @@ class SparkStep(HostStep):
         return lines[0] if lines else "which this login cannot see"
 
     def _wait_until_present(self) -> Finding:
-        """The last finding within the deadline of what was started."""
+        """The last finding within the deadline of what was started.
+
+        Raises HostError as soon as a process has ended: nobody waits for what is dead.
+        """
+
+        def meanwhile(finding: Finding) -> None:
+            look = background.ended_processes(self.planned.work)
+            ended = parse_ended(self._host, self._host.shell().run(look, check=False).output)
+            if ended:
+                raise HostError(
+                    f"the Spark {ended.noun} on {self._host.name} (process {ended.pid}) ended right after its start",
+                    "its log's last lines follow",
+                    host=self._host.name,
+                    tail=self._log_tail(self.planned.log_of(ended.name)),
+                )
+            if finding.detail:
+                self._host.tell(finding.detail)
+
         return wait_until(
             self._host.clock,
             self.check,
@@ -228,7 +251,7 @@ class SparkStep(HostStep):
             deadline_s=READY_DEADLINE_S,
             pause_s=0.25,
             longest_pause_s=0.5,
-            meanwhile=lambda finding: self._host.tell(finding.detail) if finding.detail else None,
+            meanwhile=meanwhile,
         )
 
     def _log_tail(self, path: str) -> list[str]:

@@ -172,12 +172,10 @@ class TrainStep(HostStep):
         self._host.shell().run(background.stop(self._folder), timeout_s=60)
 
     def _spark_ended(self, ended: EndedProcess) -> HostError:
-        layout = Layout(ended.host, self._host)
-        log = layout.master_log if ended.name == "master" else layout.worker_log
+        log = Layout(ended.host, self._host).log_of(ended.name)
         output = ended.host.shell().run(f"tail -n 20 {shlex.quote(log)}", check=False).output
-        noun = "Spark master" if ended.name == "master" else "Spark worker"
         return HostError(
-            f"the {noun} on {ended.host.name} (process {ended.pid}) has ended, and {self.name} with it",
+            f"the Spark {ended.noun} on {ended.host.name} (process {ended.pid}) has ended, and {self.name} with it",
             f"{self._start_again()}; its log's last lines follow",
             host=ended.host.name,
             tail=output.splitlines(),

@@ -22,6 +22,11 @@ class EndedProcess:
     name: str
     pid: str
 
+    @property
+    def noun(self) -> str:
+        """One of them, in words."""
+        return "master" if self.name == "master" else "worker"
+
 
 def parse_ended(host: Host, output: str) -> EndedProcess | None:
     """The first that `background.ended_processes` printed."""

@@ -492,6 +492,29 @@ def test_workers_that_do_not_come_up_are_named_with_their_log(tmp_path: Path) ->
     assert "a: the master sees 1 of 2 workers" in made.told
 
 
+@pytest.mark.parametrize(
+    ("part", "noun", "more"), [("master", "master", ""), ("workers", "worker", "1\n")], ids=["master", "workers"]
+)
+def test_what_died_right_after_its_start_is_not_waited_for(tmp_path: Path, part: str, noun: str, more: str) -> None:
+    """Case 25: its log says why, at once and not after two minutes. One that lives beside it does not hide it."""
+    made = bench(tmp_path, spark={"workers": 2})
+
+    def start(_: str) -> None:
+        folder = host(made).home / "provisioner/demo"
+        (folder / "logs").mkdir(parents=True, exist_ok=True)
+        (folder / f"{part}.pid").write_text(f"{more}4194304\n")
+        (folder / f"logs/{part}.log").write_text("java.net.BindException: in use\n")
+
+    host(made).answers = [(f"start-{part}.sh", start)]
+    step = (MasterStep if part == "master" else WorkersStep)(*2 * made.session.hosts)
+    with pytest.raises(
+        HostError, match=f"the Spark {noun} on a .process 4194304. ended right after its start"
+    ) as caught:
+        step.apply()
+    assert caught.value.tail == ("java.net.BindException: in use",)
+    assert made.clock.monotonic() < 2
+
+
 # ------------------------------------------------------------------------------------------------ real processes
 
 SPARK_CLASS = """\
