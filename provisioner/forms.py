@@ -52,6 +52,7 @@ GitRef = Annotated[str, Field(pattern=r"^[^\s~^:?*\[\\-][^\s~^:?*\[\\]*$")]
 Image = Annotated[str, Field(pattern=f"^{_REGISTRY}(:{_PART})?(@sha256:[0-9a-f]+)?$")]
 Registry = Annotated[str, Field(pattern=f"^(https?://)?{_REGISTRY}/?$")]
 BuildArgument = Annotated[str, Field(pattern=r"^([A-Za-z0-9/][A-Za-z0-9._~:/?@&=+,%*-]*)?$")]
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 SettingName = Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9._-]*$")]
 
 EcsId = Annotated[str, Field(pattern=r"^[a-z]+-[a-zA-Z0-9_-]+$")]

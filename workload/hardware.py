@@ -1,5 +1,6 @@
 """What this machine is: processor, bf16-relevant instructions, cores, versions, memory used."""
 
+import fnmatch
 import importlib
 import json
 import os
@@ -10,6 +11,7 @@ import resource
 _ISA = json.loads(pkgutil.get_data("workload", "isa.json").decode("utf-8"))  # also out of a zip
 BF16_FLAGS = tuple(_ISA["bf16"])
 _SHOWN_FLAGS = tuple(_ISA["beside"]) + BF16_FLAGS
+_RECORDED = tuple(json.loads(pkgutil.get_data("workload", "environment.json").decode("utf-8"))["recorded"])
 GLIBC_TUNABLES = "glibc.malloc.hugetlb=1"  # transparent huge pages for what malloc maps
 _CPU_FOLDER = "/sys/devices/system/cpu"
 
@@ -70,6 +72,22 @@ def versions(*modules):
         except ImportError:
             continue
     return numbers
+
+
+def variables(environment=None):
+    """``{name: value}`` of the variables in force that change what is measured (``environment.json``)."""
+    environment = os.environ if environment is None else environment
+    return {
+        name: environment[name]
+        for name in sorted(environment)
+        if any(fnmatch.fnmatchcase(name, pattern) for pattern in _RECORDED)
+    }
+
+
+def without_onednn(environment=None):
+    """Whether TF_ENABLE_ONEDNN_OPTS turns oneDNN off."""
+    value = (os.environ if environment is None else environment).get("TF_ENABLE_ONEDNN_OPTS", "")
+    return value.strip().lower() in ("0", "false")
 
 
 def peak_memory_mib():

@@ -12,8 +12,9 @@ One object a line, told apart by ``event``:
     ``step, epoch, top_1, top_5`` (fractions) and ``images``.
 ``summary``
     ``model, mode, dtype, engine, workers, batch_size, steps, warmup_steps, images_per_second`` (all workers, after the
-    warm-up), ``final_loss`` (null from inference), ``memory_mib`` (the largest worker's peak), ``versions, host``; from
-    inference also ``latency_ms`` (``p50, p90, p99`` of single images), and ``corrupt_images`` where some were skipped.
+    warm-up), ``final_loss`` (null from inference), ``memory_mib`` (the largest worker's peak), ``variables`` (of a
+    worker's environment, those that change what is measured), ``versions, host``; from inference also ``latency_ms``
+    (``p50, p90, p99`` of single images), and ``corrupt_images`` where some were skipped.
 ``error``
     ``message``; the process then exits with a non-zero code.
 """
@@ -66,6 +67,7 @@ def summary(config, results, versions, facts):
         final_loss=results[0]["final_loss"],
         **extra,
         memory_mib=max(result["memory_mib"] for result in results),
+        variables=results[0]["variables"],
         versions=versions,
         host=facts,
     )

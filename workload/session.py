@@ -1,5 +1,7 @@
 """What training and inference share: the ``start`` line, TensorFlow's threads."""
 
+import os
+
 import tensorflow.compat.v1 as tf
 
 from workload import hardware
@@ -16,15 +18,24 @@ def start_fields(config, parameters, notes):
         versions=hardware.versions("tensorflow", "numpy"),
         host=facts,
     )
-    warnings = list(notes)
-    if config.dtype == "bfloat16" and not hardware.has_bf16(facts):
-        warnings.append(
-            "this CPU (%s) has no bf16 instructions (%s): bfloat16 is emulated and will be slower than float32"
-            % (facts["cpu"], " or ".join(hardware.BF16_FLAGS))
-        )
+    warnings = list(notes) + list(_warnings(config, facts))
     if warnings:
         fields["warnings"] = warnings
     return fields
+
+
+def _warnings(config, facts):
+    """What is worth knowing before the figures."""
+    if config.dtype == "bfloat16" and not hardware.has_bf16(facts):
+        yield (
+            "this CPU (%s) has no bf16 instructions (%s): bfloat16 is emulated and will be slower than float32"
+            % (facts["cpu"], " or ".join(hardware.BF16_FLAGS))
+        )
+    if hardware.without_onednn():
+        yield (
+            "TF_ENABLE_ONEDNN_OPTS=%s turns oneDNN off: neither type is as fast as it could be, and bfloat16 does "
+            "without its instructions; unset it" % os.environ["TF_ENABLE_ONEDNN_OPTS"]
+        )
 
 
 def settings(config):

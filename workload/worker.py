@@ -16,8 +16,8 @@ def run(config, emit, rank=0, ring=None):
         ring: the Ring to the other workers; None when there are none.
 
     Returns:
-        ``{"steps", "warmup_steps", "timed_steps", "elapsed_s", "final_loss", "memory_mib"}``, and ``latency_ms`` from
-        inference or ``corrupt_images`` from training.
+        ``{"steps", "warmup_steps", "timed_steps", "elapsed_s", "final_loss", "memory_mib", "variables"}``, and
+        ``latency_ms`` from inference or ``corrupt_images`` from training.
 
     Raises:
         WorkloadError: TensorFlow refused something, the loss is not finite, or a worker was lost.
@@ -30,7 +30,7 @@ def run(config, emit, rank=0, ring=None):
             result = train.run(config, emit, rank, ring)
     except tf.errors.OpError as error:
         raise WorkloadError(data.explained(error)) from error
-    return dict(result, memory_mib=round(hardware.peak_memory_mib(), 1))
+    return dict(result, memory_mib=round(hardware.peak_memory_mib(), 1), variables=hardware.variables())
 
 
 def _silent(event, **fields):

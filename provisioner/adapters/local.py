@@ -13,6 +13,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from provisioner import catalog
 from provisioner.adapters.atomic import write_atomically
 from provisioner.adapters.lines import SILENCE_S, LineSplitter, completed, file_refused, shortened, too_slow
 from provisioner.errors import ConnectError
@@ -188,7 +189,8 @@ class LocalConnection:
     def _environment(self) -> dict[str, str]:
         # TensorFlow and Spark are where this program is (the extra `local`), whether that environment is active or not.
         search = os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)))
-        return {**os.environ, "HOME": str(self._home), "PATH": search}
+        ours = {name: value for name, value in os.environ.items() if not catalog.is_cleared(name)}
+        return {**ours, "HOME": str(self._home), "PATH": search}
 
 
 def _read(process: subprocess.Popen[bytes], splitter: LineSplitter, deadline: float | None) -> bool:

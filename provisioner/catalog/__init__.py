@@ -30,6 +30,7 @@ from provisioner.catalog.instance_types import (
 )
 from provisioner.catalog.mirrors import RegionMirrors, region_mirrors
 from provisioner.catalog.processors import processor
+from provisioner.catalog.variables import cleared_variables, is_cleared
 from provisioner.catalog.workload_models import Model, models
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "bf16_types",
     "check_described",
     "check_name",
+    "cleared_variables",
     "container_image",
     "described",
     "docker_recipe",
@@ -53,6 +55,7 @@ __all__ = [
     "image_families",
     "image_family",
     "image_recipes",
+    "is_cleared",
     "isa_of",
     "lookup",
     "models",

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from unicodedata import category
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -35,6 +36,7 @@ from provisioner.forms import (
     SettingName,
     Url,
     User,
+    Variable,
 )
 
 Dtype = Literal["float32", "bfloat16"]
@@ -73,6 +75,30 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(item)
 
 
+_OURS = {
+    "PATH": "the program finds its own programs by it",
+    "HOME": "the deployment's files are below it",
+    "SPARK_HOME": "say spark.home",
+    "SPARK_CONF_DIR": "say spark.settings",
+    "SPARK_LOCAL_IP": "say hosts[].private_address",
+    "SPARK_LOCAL_HOSTNAME": "say hosts[].private_address",
+    "SPARK_PUBLIC_DNS": "say hosts[].private_address",
+    "SPARK_LOCAL_DIRS": "the program keeps its files together",
+    "SPARK_WORKER_DIR": "the program keeps its files together",
+    "PYSPARK_PYTHON": "it is the Python that has TensorFlow",
+    "PYSPARK_DRIVER_PYTHON": "it is the Python that has TensorFlow",
+    "PYTHONPATH": "the workload is found by it",
+    "PYTHONHOME": "it is the Python that has TensorFlow",
+}
+"""Variables that the program sets itself, and what to do instead of setting them."""
+
+
+def _variable(name: str) -> str:
+    if name in _OURS:
+        raise ValueError(f"{name} cannot be set here: {_OURS[name]}")
+    return name
+
+
 class _NamedIn:
     """A name that a table of the catalog has. The table is read when the first name is checked, not at import."""
 
@@ -93,6 +119,7 @@ class _NamedIn:
 
 Model = Annotated[str, _NamedIn(catalog.models)]
 Recipe = Annotated[str, _NamedIn(catalog.image_recipes)]
+VariableName = Annotated[Variable, AfterValidator(_variable)]
 
 
 class SystemDiskSpec(_Spec):
@@ -283,8 +310,9 @@ class WorkloadSpec(_Spec):
     `epochs` trains so many times through the data instead of `steps`. `workers` takes fewer than all of the cluster's,
     to see how throughput grows with them. `model_dir` and `export_dir` are folders on the first host, or in its
     container: each model and type has one of its own in them (`resnet50-bfloat16`), for checkpoints and TensorBoard's
-    events, and for a SavedModel; `resume` goes on from the checkpoints. What else is None is the workload's own
-    default.
+    events, and for a SavedModel; `resume` goes on from the checkpoints. `environment` sets
+    variables for Spark and the training, on purpose: what a host's login has there counts for nothing. What else is
+    None is the workload's own default.
     """
 
     engine: Literal["spark", "tfpark", "local"] = "spark"
@@ -309,6 +337,7 @@ class WorkloadSpec(_Spec):
     model_dir: Folder | None = None
     export_dir: Folder | None = None
     resume: bool = False
+    environment: dict[VariableName, str] = {}
     source: SampleSpec | None = None
 
 

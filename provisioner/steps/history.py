@@ -19,9 +19,8 @@ class HistoryStep(SparkStep):
     def _script(self, layout: Layout) -> RenderedFile:
         text = render(
             "spark/start-history.sh",
-            environment=layout.environment(),
+            **layout.surroundings(),
             event_folder=shlex.quote(layout.events),
-            spark_home=layout.spark_home,
             pid_file=shlex.quote(_pids(layout)),
             log_file=shlex.quote(f"{layout.work}/logs/history.log"),
         )

@@ -155,6 +155,7 @@ def programs_script(facts: HostFacts, venv: str, package_index: str | None = Non
     programs = programs or catalog.HostPrograms()
     return render(
         "host/programs.sh",
+        cleared=catalog.cleared_variables(),
         venv=shlex.quote(venv),
         manager=shlex.quote(programs.manager),
         packages=shlex.quote(" ".join(programs.packages)),

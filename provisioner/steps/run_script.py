@@ -59,6 +59,7 @@ class RunScript:
         common: dict[str, Any] = {
             "title": f"{report.name_of(work.model)}, {work.mode}, {self._dtype}",
             "threads": max(chosen.physical_cores for chosen in layout.worker_sets()),
+            "cleared": layout.cleared,
             "environment": layout.environment(),
         }
         if work.engine == "local":
@@ -75,7 +76,11 @@ class RunScript:
     def _submit(self, layout: Layout) -> dict[str, Any]:
         """What spark-submit is told."""
         spark, engine = self._spec.spark, self._work.engine
-        settings = (f"--conf {shlex.quote(f'{key}={value}')}" for key, value in spark.submit_settings.items())
+        # Executors have the environment of the Spark workers, which may have been started before it changed.
+        given = {f"spark.executorEnv.{name}": value for name, value in self._work.environment.items()}
+        settings = (
+            f"--conf {shlex.quote(f'{key}={value}')}" for key, value in {**given, **spark.submit_settings}.items()
+        )
         return {
             "workers": self.workers,
             "master": layout.master_in_script,

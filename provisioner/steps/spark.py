@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from provisioner import catalog
 from provisioner.deployment.host import Host
 from provisioner.errors import HostError, ProvisionerError
 from provisioner.hosts import topology
@@ -75,9 +76,32 @@ class Layout:
         """The master's name for shell scripts: the paper's own `$(hostname)` where that is what it is."""
         return "$(hostname)" if self.by_hostname and self.host is self.first else shlex.quote(self.master)
 
+    @property
+    def cleared(self) -> tuple[str, ...]:
+        """Patterns of the variables that scripts clear first; in a container there are the image's alone."""
+        return () if self.docker else catalog.cleared_variables()
+
+    @property
+    def is_the_papers(self) -> bool:
+        """Whether the scripts are the paper's own, which rely on what its image has in its environment."""
+        return self.by_hostname and self.in_place
+
+    def surroundings(self) -> dict[str, Any]:
+        """What the start scripts of all Spark processes have in common: their environment, and one Spark."""
+        return {
+            "cleared": self.cleared,
+            "environment": self.environment(),
+            "spark_home": self.spark_home,
+            "spark_home_is_set": self.is_the_papers,
+        }
+
     def environment(self) -> list[tuple[str, str]]:
-        """What Spark's processes on this host have to know, beyond the paper's exports."""
-        if self.by_hostname and self.in_place:
+        """What processes on this host have to know, beyond the paper's exports; last what the inventory sets."""
+        given = self.host.spec.workload.environment.items()
+        return [*self._own_environment(), *((name, shlex.quote(value)) for name, value in given)]
+
+    def _own_environment(self) -> list[tuple[str, str]]:
+        if self.is_the_papers:
             return []
         found: list[tuple[str, str]] = []
         if not self.by_hostname:
@@ -85,9 +109,15 @@ class Layout:
             # Without the second, the driver calls itself by its host name, which the other hosts need not know.
             found += [(f"SPARK_{name}", shlex.quote(address)) for name in ("LOCAL_IP", "LOCAL_HOSTNAME", "PUBLIC_DNS")]
         if not self.docker:
-            found += [("PATH", f'{shlex.quote(self.work + "/venv/bin")}:"$PATH"')]
+            found += [
+                ("PATH", f'{shlex.quote(self.work + "/venv/bin")}:"$PATH"'),
+                ("no_proxy", '"localhost,127.0.0.1,::1${no_proxy:+,$no_proxy}"'),
+                ("NO_PROXY", '"$no_proxy"'),
+            ]
         return [
             *found,
+            # On by itself only where TensorFlow knows the processor: without it bfloat16 has no instructions.
+            ("TF_ENABLE_ONEDNN_OPTS", "1"),
             ("PYSPARK_PYTHON", "python3"),
             ("SPARK_CONF_DIR", shlex.quote(self.conf)),
             ("SPARK_LOCAL_DIRS", shlex.quote(f"{self.work}/local")),
@@ -123,9 +153,8 @@ class Layout:
         """start-master.sh."""
         text = render(
             "spark/start-master.sh",
-            environment=self.environment(),
+            **self.surroundings(),
             event_folder=shlex.quote(self.events),
-            spark_home=self.spark_home,
             master=self.master_in_script,
             pid_file=shlex.quote(self.master_pids),
             log_file=shlex.quote(self.master_log),
@@ -135,15 +164,15 @@ class Layout:
     def start_workers(self) -> RenderedFile:
         """start-workers.sh: a line for each worker, and before each run of equal ones the threads they may use."""
         facts = self.host.facts_or_expected
+        said = self.host.spec.workload.environment.get("OMP_NUM_THREADS")
         groups = [
-            {"threads": threads, "cpus": [chosen.numactl for chosen in equal]}
+            {"threads": shlex.quote(said) if said else threads, "cpus": [chosen.numactl for chosen in equal]}
             for threads, equal in groupby(self.worker_sets(), key=lambda chosen: chosen.physical_cores)
         ]
         text = render(
             "spark/start-workers.sh",
-            environment=self.environment(),
+            **self.surroundings(),
             event_folder=shlex.quote(self.events),
-            spark_home=self.spark_home,
             groups=groups,
             pin="taskset -c" if "numactl" not in facts.programs and not self.docker else "numactl -C",
             master=self.master_in_script,

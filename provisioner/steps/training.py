@@ -109,7 +109,9 @@ class TrainStep(HostStep):
             )
         measurement = report.measurement(summary)
         self._again = False
-        results.keep({"key": self.script.key, "run": run, **summary, "environment": self._environment()})
+        told = {field: value for field, value in summary.items() if field != "variables"}
+        environment = {**self._environment(), "variables": _variables(summary.get("variables"))}
+        results.keep({"key": self.script.key, "run": run, **told, "environment": environment})
         self._host.shell().run(background.forget(self._folder))
         self._tell(summary_words(measurement))
 
@@ -222,3 +224,8 @@ class TrainStep(HostStep):
 
     def _worker_cpus(self, host: Host) -> list[str]:
         return [chosen.numactl for chosen in Layout(host, self._host).worker_sets()]
+
+
+def _variables(told: Any) -> dict[str, str]:
+    """The environment variables that a worker told of, as text: a host's lines may hold anything."""
+    return {str(name): str(value) for name, value in told.items()} if isinstance(told, dict) else {}

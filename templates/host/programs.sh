@@ -2,6 +2,7 @@
 # `look` prints a line for each program that is missing; `install` installs them.
 # A folder of its own holds the Python packages, so that nothing of the system's is replaced.
 set -uo pipefail
+{% include "host/clear-environment.sh" %}
 venv={{ venv }}
 manager={{ manager }}   # of this distribution, which has these packages, and this Python for the folder
 packages={{ packages }}

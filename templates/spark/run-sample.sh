@@ -1,6 +1,7 @@
 #!/bin/bash
 # {{ title }}
 # The paper's step 3.7: its own sample code and command line.
+{% include "host/clear-environment.sh" %}
 cd {{ sample_folder }} || exit 1
 # Each run begins afresh, whatever an earlier one left.
 if [ -e logs ]; then mv logs "logs-$(date +%s)"; fi

@@ -1,6 +1,7 @@
 #!/bin/bash
 # {{ title }}
 set -euo pipefail
+{% include "host/clear-environment.sh" %}
 cd {{ work_folder }}
 export KMP_BLOCKTIME=0
 # {{ workers }} instances

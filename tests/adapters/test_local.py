@@ -38,6 +38,16 @@ def test_a_command_gives_its_status_and_both_streams_in_order(connection: LocalC
     assert done == Completed(3, f"{home}\nout 1\nerr 1\nout 2\nerr 2\n{home}\n")
 
 
+def test_what_would_change_what_is_measured_is_not_handed_down(
+    connection: LocalConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The environment of whoever starts the program is not the host's; the rest of it is still there."""
+    for name in ("TF_ENABLE_ONEDNN_OPTS", "BASH_ENV", "JAVA_HOME", "https_proxy"):
+        monkeypatch.setenv(name, "x")
+    done = connection.run("echo $TF_ENABLE_ONEDNN_OPTS $BASH_ENV $JAVA_HOME $https_proxy")
+    assert done.output == "x\n"
+
+
 def test_a_failed_command_raises_with_its_last_lines(connection: LocalConnection) -> None:
     with pytest.raises(CommandError, match="localhost: `seq 30; exit 7` ended with status 7") as caught:
         connection.run("seq 30; exit 7")

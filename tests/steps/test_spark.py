@@ -96,7 +96,8 @@ def test_by_hostname_too_a_hosts_own_spark_finds_our_settings(tmp_path: Path) ->
 def test_a_hosts_own_spark_is_used_and_left_as_it_is(tmp_path: Path) -> None:
     made = bench(tmp_path, spark={"home": "/opt/my spark"})
     layout = Layout(made.session.host("a"), made.session.hosts[0])
-    assert "cd '/opt/my spark'/bin || exit 1\n" in layout.start_workers().content
+    script = layout.start_workers().content
+    assert "SPARK_HOME='/opt/my spark'\nexport SPARK_HOME\ncd \"$SPARK_HOME\"/bin || exit 1\n" in script
     paths = [layout.defaults("s").path, layout.start_master().path, layout.start_workers().path]
     assert all(path.startswith(f"{host(made).home}/provisioner/demo/") for path in paths)
 

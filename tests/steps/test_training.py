@@ -411,6 +411,24 @@ def test_what_the_figures_depend_on_is_kept_beside_them(tmp_path: Path) -> None:
     assert "program" in found
 
 
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ({"TF_ENABLE_ONEDNN_OPTS": "0", "OMP_NUM_THREADS": 2}, {"TF_ENABLE_ONEDNN_OPTS": "0", "OMP_NUM_THREADS": "2"}),
+        ("nonsense", {}),
+        (None, {}),
+    ],
+    ids=repr,
+)
+def test_the_variables_in_force_are_part_of_the_environment(tmp_path: Path, told: object, kept: object) -> None:
+    """As a worker told of them, which is what counted, whoever set them; a host's lines may hold anything."""
+    made = bench(tmp_path)
+    train(made, summary(variables=told)).apply()
+    (result,) = made.store.state.results
+    assert result["environment"]["variables"] == kept
+    assert "variables" not in result
+
+
 def test_inference_has_no_loss_and_tells_its_latency(tmp_path: Path) -> None:
     made = bench(tmp_path, workload={"mode": "infer"})
     latency = {"p50": 16.6, "p90": 17.2, "p99": 22.5}

@@ -76,6 +76,29 @@ def test_omp_num_threads_decides_when_it_is_a_number(said, threads):
     assert hardware.threads({"OMP_NUM_THREADS": said}) == expected
 
 
+def test_the_variables_that_are_told_change_figures_and_hold_no_secret():
+    environment = {
+        "TF_ENABLE_ONEDNN_OPTS": "0",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "LD_PRELOAD": "libtcmalloc.so",
+        "KMP_BLOCKTIME": "0",
+        "TF_VAR_password": "s",
+        "TF_TOKEN_app_terraform_io": "s",
+        "SPARK_AUTH_SECRET": "s",
+        "PYSPARK_GATEWAY_SECRET": "s",
+        "https_proxy": "http://user:s@proxy",
+        "HOME": "/root",
+    }
+    told = ["KMP_BLOCKTIME", "LD_PRELOAD", "ONEDNN_MAX_CPU_ISA", "TF_ENABLE_ONEDNN_OPTS"]
+    assert hardware.variables(environment) == {name: environment[name] for name in told}
+
+
+@pytest.mark.parametrize(("said", "off"), [("0", True), ("false", True), ("1", False), ("", False)])
+def test_onednn_is_off_when_tensorflow_is_told_so(said, off):
+    assert hardware.without_onednn({"TF_ENABLE_ONEDNN_OPTS": said}) is off
+    assert not hardware.without_onednn({})
+
+
 def test_versions_leave_out_what_is_not_installed():
     found = hardware.versions("json", "no_such_module_anywhere")
     assert set(found) == {"python", "json"}

@@ -26,6 +26,14 @@ def test_training_reports_intervals_and_a_summary_and_learns(workload, dtype):
     assert (summary["steps"], summary["warmup_steps"], summary["workers"], summary["engine"]) == (12, 2, 1, "local")
 
 
+def test_without_onednn_it_says_so_and_tells_the_variable(workload, monkeypatch):
+    """TensorFlow's own notice proposes it; bfloat16 is many times slower then."""
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    run = workload(*SMALL, "--steps", 2, "--warmup-steps", 1)
+    assert any("TF_ENABLE_ONEDNN_OPTS=0 turns oneDNN off" in words for words in run.events[0]["warnings"])
+    assert run.summary["variables"]["TF_ENABLE_ONEDNN_OPTS"] == "0"
+
+
 def test_the_same_seed_gives_the_same_losses(workload):
     runs = [workload(*SMALL, "--steps", 4, "--seed", seed, "--threads", 1) for seed in (3, 3, 4)]
     first, second, other = (run.summary["final_loss"] for run in runs)

@@ -149,7 +149,7 @@ def _train(config, reporter, context, batch_outside):
                 "Analytics Zoo failed: %s%s"
                 % (cluster.java_reason(error), "; give driver and executors more Java memory" if more else "")
             ) from error
-    result = dict(log.iterations.result(), memory_mib=round(max(memory), 1))
+    result = dict(log.iterations.result(), memory_mib=round(max(memory), 1), variables=hardware.variables())
     reporter.emit("summary", **summary(config, [result], versions, hardware.facts()))
 
 
