@@ -10,10 +10,8 @@ import json
 import os
 import re
 import secrets
-import shutil
 import sys
 import threading
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
@@ -180,15 +178,6 @@ class FolderStore:
                 os.fdatasync(descriptor)
             finally:
                 os.close(descriptor)
-
-    def remove(self) -> None:
-        """Remove the folder and all in it. Renamed first, so that there is never half a deployment."""
-        with self._mutex, readable_errors(self.folder):
-            doomed = self.folder.with_name(f".removed-{self.folder.name}-{uuid.uuid4().hex}")
-            self.folder.rename(doomed)
-            sync_folder(doomed.parent)
-            for folder in doomed.parent.glob(f".removed-{self.folder.name}-*"):
-                shutil.rmtree(folder)
 
     # ------------------------------------------------------------------------------------------------- lock
 

@@ -39,7 +39,6 @@ class ContainerImage:
     work_dir: str
     bf16: bool
     engine: str
-    python: str
     architectures: tuple[str, ...]
 
 

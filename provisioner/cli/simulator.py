@@ -25,6 +25,7 @@ def serve(
     """Serve the simulated API on loopback until Ctrl-C."""
     from provisioner.errors import UsageError
     from provisioner.simulator import server
+    from provisioner.simulator.machines import NotInstalledError
 
     if machines not in ("process", "booted", "none"):
         raise UsageError(f"--machines {machines} is not known", "it is process, booted or none")
@@ -34,7 +35,10 @@ def serve(
         line(f"  export PROVISIONER_ENDPOINT={running.endpoint}")
 
     injected = json.loads(faults.read_text()) if faults else ()
-    server.serve(port=port, machines=machines, pace=pace, faults=injected, state_file=state, on_ready=ready)
+    try:
+        server.serve(port=port, machines=machines, pace=pace, faults=injected, state_file=state, on_ready=ready)
+    except NotInstalledError as error:
+        raise UsageError(str(error)) from None
 
 
 def status() -> None:

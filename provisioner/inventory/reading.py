@@ -270,6 +270,7 @@ def _cloud_contradictions(spec: Spec) -> Iterator[tuple[Place, str]]:
         for index, zone in enumerate(cloud.zones):
             if not zone.startswith(cloud.region):
                 yield ("cloud", "zones", index), f"{zone} is not a zone of region {cloud.region}"
+    yield from _image_contradictions(spec, architectures)
     if len(architectures) > 1:
         yield ("cloud", "instance_types"), "x86_64 and arm64 types need different images: keep to one of them"
     if cloud.image_id is None:
@@ -303,6 +304,19 @@ def _cloud_contradictions(spec: Spec) -> Iterator[tuple[Place, str]]:
                 ("cloud", "system_disk", "size_gib"),
                 f"{cloud.image_family} needs {family.size_gib} GiB or more",
             )
+
+
+def _image_contradictions(spec: Spec, architectures: set[str]) -> Iterator[tuple[Place, str]]:
+    """A container image that does not run on the processors of the types."""
+    name = (spec.image.pull or spec.image.build or "") if spec.image else ""
+    image = catalog.container_image(name)
+    if image and (lacking := architectures - {*image.architectures}):
+        able = [recipe.name for recipe in catalog.image_recipes().values() if lacking <= {*recipe.architectures}]
+        yield (
+            ("image",),
+            f"{name} is for {' and '.join(image.architectures)}, not for {' and '.join(sorted(lacking))}: "
+            f"take build: {' or '.join(able)}, or other instance types",
+        )
 
 
 def _cannot_host(family: catalog.ImageFamily) -> str:

@@ -27,7 +27,17 @@ class Check:
 
 def all_checks() -> list[Check]:
     """Every check, in order."""
-    checks: list[Callable[[], Check]] = [_credentials, _state, _ssh_agent, _java, _pinning, _packages, _docker, _bf16]
+    checks: list[Callable[[], Check]] = [
+        _credentials,
+        _state,
+        _ssh_agent,
+        _java,
+        _pinning,
+        _packages,
+        _simulator,
+        _docker,
+        _bf16,
+    ]
     return [check() for check in checks]
 
 
@@ -77,6 +87,12 @@ def _packages() -> Check:
     missing = [name for name in ("tensorflow", "pyspark") if importlib.util.find_spec(name) is None]
     found = "both here" if not missing else f"missing: {', '.join(missing)}"
     return Check("TensorFlow and Spark", not missing, found, "pip install 'provisioner[local]'")
+
+
+def _simulator() -> Check:
+    here = importlib.util.find_spec("asyncssh") is not None
+    found = "asyncssh is here" if here else "missing: asyncssh"
+    return Check("simulator", here, found, "pip install 'provisioner[simulator]'")
 
 
 def _docker() -> Check:

@@ -101,9 +101,12 @@ def _given_endpoint() -> str:
 def _own_simulator(machines: Machines) -> str:
     """The endpoint of the simulator of this kind, which is started when it does not run."""
     from provisioner.simulator import background
+    from provisioner.simulator.machines import NotInstalledError
 
     try:
         return background.start(simulator_folder(machines), machines=machines)
+    except NotInstalledError as error:
+        raise UsageError(str(error)) from None
     except RuntimeError as error:
         what = f"the simulator did not start: {error}"
         raise StateError(what, "`provisioner simulator clean` clears the way for a new one") from None

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from provisioner.simulator.machines import KINDS, factory, process_table
+from provisioner.simulator.machines import KINDS, check_installed, factory, process_table
 
 START_S = 60.0
 STOP_S = 30.0
@@ -63,11 +63,13 @@ def start(
         env: its environment; by default this one's without the cloud credentials, so that it accepts the fixed pair.
 
     Raises:
+        NotInstalledError: its machines need a package that is not there.
         RuntimeError: it did not start; the message has the end of its log.
         ValueError: there are no machines of this kind.
     """
     if machines not in KINDS:
         raise ValueError(f"no machines of kind {machines!r}; there are {', '.join(KINDS)}")
+    check_installed(machines)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _locked(folder):
         running = status(folder)

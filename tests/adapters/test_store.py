@@ -87,15 +87,10 @@ def test_only_the_owner_may_look(store: FolderStore, root: Path) -> None:
         assert mode(root / "demo" / name) == 0o600
 
 
-def test_deployments_are_listed_and_removed(store: FolderStore, root: Path) -> None:
+def test_deployments_are_listed(store: FolderStore, root: Path) -> None:
     began(Spec(name="other", provider="local"))
     (root / "not-one").mkdir()
     assert list_deployments() == ["demo", "other"]
-    (root / ".removed-demo-cut-off-earlier").mkdir()
-    with store.lock():
-        store.remove()
-    assert list_deployments() == ["other"]
-    assert sorted(os.listdir(root)) == ["not-one", "other"]
 
 
 def test_a_deployment_that_does_not_exist_is_told_from_those_that_do(store: FolderStore) -> None:

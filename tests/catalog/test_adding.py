@@ -115,7 +115,7 @@ def test_an_image_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert description.title.startswith(f"docker build -t provisioner/{name}:")
     assert "--build-arg APT_MIRROR=http://mirrors.cloud.aliyuncs.com" in description.title
     assert "ab-001: spark-3 is of last year" in description.warnings
-    assert session.deployment.container_image.python == "3.11"
+    assert session.deployment.container_image.name == name
     assert ImageStep(session.hosts[0]).needs_gib == 6
     assert name in Spec.model_json_schema()["$defs"]["ImageSpec"]["properties"]["build"]["anyOf"][0]["enum"]
 

@@ -166,7 +166,7 @@ def test_container_images_are_known_by_tag_from_any_registry_and_by_build() -> N
     paper = catalog.container_image(tag)
     assert paper is not None
     assert (paper.spark_home, paper.zoo_home) == ("/opt/work/spark-2.4.3", "/opt/work/analytics-zoo/dist")
-    assert (paper.engine, paper.python, paper.work_dir) == ("tfpark", "3.6", "/opt/work")
+    assert (paper.engine, paper.work_dir) == ("tfpark", "/opt/work")
     assert catalog.container_image(f"registry.example.com:5000/{tag}") is paper
     assert catalog.container_image("debian:13") is None
     for build, engine in (("zoo-nightly", "tfpark"), ("zoo-release", "tfpark"), ("spark", "spark")):

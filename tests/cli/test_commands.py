@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from provisioner.operations import doctor
-from tests.support.cli import environment, provisioner, write
+from tests.support.cli import ROOT, environment, provisioner, write
 
 COMMANDS = [
     *("init", "plan", "up", "status", "run", "report", "ssh", "exec", "cp", "logs", "tunnel"),
@@ -208,6 +209,36 @@ def test_every_commented_choice_of_init_is_right(tmp_path: Path) -> None:
     changed = text.replace("# ssh:", "ssh:").replace("# settings:", "settings:")
     inventory.parse(changed)
     inventory.parse(text.replace("build: spark ", "# ").replace("# pull:", "pull:"))
+
+
+# ------------------------------------------------------------------------------------------------ without extras
+
+
+@pytest.fixture(name="without_asyncssh")
+def _without_asyncssh(tmp_path: Path) -> str:
+    """PYTHONPATH of an installation without the extra [simulator]."""
+    (tmp_path / "sitecustomize.py").write_text('import sys\nsys.modules["asyncssh"] = None\n')
+    return f"{tmp_path}{os.pathsep}{ROOT}"
+
+
+@pytest.mark.parametrize(
+    "words", [["up", ROOT / "inventories/simulated.yaml", "--yes"], ["simulator", "serve"]], ids=["up", "serve"]
+)
+def test_without_the_simulators_extra_it_is_named(words: list[object], without_asyncssh: str) -> None:
+    done = provisioner(*words, PYTHONPATH=without_asyncssh)
+    assert (done.code, done.err) == (
+        2,
+        "provisioner: the simulator's machines need asyncssh, which is not installed: "
+        "pip install 'provisioner[simulator]'\n",
+    )
+
+
+def test_clouds_need_no_extra(without_asyncssh: str) -> None:
+    done = provisioner("plan", ROOT / "inventories/paper.yaml", PYTHONPATH=without_asyncssh)
+    assert (done.code, done.err) == (0, "")
+    checks = {check["check"]: check for check in provisioner("doctor", "--json", PYTHONPATH=without_asyncssh).json}
+    assert checks["simulator"]["ok"] is False
+    assert checks["simulator"]["remedy"] == "pip install 'provisioner[simulator]'"
 
 
 # ------------------------------------------------------------------------------------------------ types, doctor

@@ -8,6 +8,7 @@ folder. `booted`: a whole system under systemd-nspawn. All of them keep what the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
@@ -67,8 +68,24 @@ class Machines(Protocol):
         ...
 
 
+class NotInstalledError(RuntimeError):
+    """A kind of machines needs a package that is not installed; the message says how to get it."""
+
+
+def check_installed(kind: str) -> None:
+    """Raises NotInstalledError when machines of this kind need a package that is not there."""
+    if kind == "process" and find_spec("asyncssh") is None:
+        raise NotInstalledError(
+            "the simulator's machines need asyncssh, which is not installed: pip install 'provisioner[simulator]'"
+        )
+
+
 def factory(kind: str, simulator_id: str, folder: Path, *, ssh_port: int) -> Machines:
-    """The machines of a kind (one of KINDS). Everything they make lies below `folder` and carries `simulator_id`."""
+    """The machines of a kind (one of KINDS). Everything they make lies below `folder` and carries `simulator_id`.
+
+    Raises NotInstalledError as `check_installed`, ValueError for another kind.
+    """
+    check_installed(kind)
     if kind == "none":
         from provisioner.simulator.machines.none import NoMachines
 
