@@ -1,3 +1,57 @@
-"""Provision bf16-capable Alibaba Cloud ECS instances, run the bf16 workload on them, remove them again."""
+"""Provision bf16-capable Alibaba Cloud ECS instances, run the bf16 workload on them, remove them again.
+
+The names below are the public Python API (docs/api.md). Each is loaded when it is first asked for, so that `import
+provisioner` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from provisioner.inventory import load as load
+    from provisioner.inventory import parse as parse
+    from provisioner.operations.offers import offers as offers
+    from provisioner.operations.plan import existing as existing
+    from provisioner.operations.plan import plan as plan
+    from provisioner.operations.preflight import preflight as preflight
+    from provisioner.operations.report import compare as compare
+    from provisioner.operations.report import report as report
+    from provisioner.operations.run import run as run
+    from provisioner.operations.status import status as status
+    from provisioner.operations.status import statuses as statuses
+    from provisioner.operations.status import with_running as with_running
+    from provisioner.operations.sweep import leftovers as leftovers
 
 __version__ = "0.1.0"
+
+_MODULES = {
+    "load": "inventory",
+    "parse": "inventory",
+    "offers": "operations.offers",
+    "existing": "operations.plan",
+    "plan": "operations.plan",
+    "preflight": "operations.preflight",
+    "compare": "operations.report",
+    "report": "operations.report",
+    "run": "operations.run",
+    "status": "operations.status",
+    "statuses": "operations.status",
+    "with_running": "operations.status",
+    "leftovers": "operations.sweep",
+}
+
+__all__ = list(_MODULES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"provisioner.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

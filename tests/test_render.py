@@ -12,10 +12,10 @@ import pytest
 
 from provisioner import render as module
 from provisioner import steps
-from provisioner.cli import show
 from provisioner.deployment import Session
 from provisioner.errors import StateError
 from provisioner.inventory import load
+from provisioner.operations import plan as planning
 from provisioner.render import aligned, counted, data_folder, render
 
 ROOT = Path(__file__).parent.parent
@@ -24,7 +24,7 @@ THE_PAPERS_OWN = {"paper": "SC2046,SC2155"}
 
 
 def plan(path: Path) -> dict[str, Any]:
-    return show.plan_document(steps.plan(Session(load(path))))
+    return planning.document(steps.plan(Session(load(path)))).as_json()
 
 
 INVENTORIES = sorted((ROOT / "inventories").glob("*.yaml"))

@@ -79,7 +79,7 @@ def down(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Remove everything of a session, then look again by tag and prove that nothing is left."""
+    """Remove everything of a deployment, then look again by tag and prove that nothing is left."""
     from provisioner import steps
     from provisioner.adapters.store import FolderStore
     from provisioner.cli.console import Console

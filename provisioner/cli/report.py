@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from provisioner.cli.console import line
 from provisioner.errors import UsageError
+
+if TYPE_CHECKING:
+    from provisioner.cli.console import Console
+    from provisioner.reporting.report import Report
+
+Value = TypeVar("Value")
 
 
 def report(
@@ -24,17 +32,37 @@ def report(
     ] = False,
 ) -> None:
     """Print the measurements, as the paper's table or in another format."""
-    from provisioner.adapters.store import FolderStore
-    from provisioner.cli import show
+    import provisioner
+    from provisioner.reporting.compare import FORMATS as COMPARISONS
+    from provisioner.reporting.report import FORMATS as REPORTS
 
     if len(names) != (2 if compare else 1):
         wanted = "`report --compare NAME NAME` takes two" if compare else "`report NAME` takes one"
         raise UsageError(f"{len(names)} names given: {wanted}", "" if compare else "--compare takes two")
     if compare:
-        text = show.comparison_text(names[0], names[1], format_)
+        write_comparison = _format(COMPARISONS, format_)
+        text = write_comparison(provisioner.compare(names[0], names[1]))
     else:
-        text = show.report_text(names[0], FolderStore.open(names[0], create=False), format_)
+        write_report = _format(REPORTS, format_)
+        text = write_report(provisioner.report(names[0]))
     if output is None:
         line(text.rstrip("\n"))
     else:
         output.write_text(text, encoding="utf-8")
+
+
+def _format(formats: Mapping[str, Callable[[Value], str]], name: str) -> Callable[[Value], str]:
+    if name not in formats:
+        raise UsageError(f"--format {name} is not known", f"it is one of {', '.join(formats)}")
+    return formats[name]
+
+
+def show_report(report: Report, console: Console) -> None:
+    """The paper's table at the end of a run; with --json the report's object."""
+    from provisioner.reporting.report import to_json, to_table
+
+    if console.as_json:
+        console.result(json.loads(to_json(report)))
+    else:
+        console.say()
+        console.say(to_table(report).rstrip("\n"))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from provisioner.cli.options import Json
+
+if TYPE_CHECKING:
+    from provisioner.cli.console import Console
+    from provisioner.operations.status import Cost, Running, Status
+    from provisioner.ports import ContainerState
 
 
 def status(
@@ -18,25 +23,74 @@ def status(
 
     One that cannot be asked is shown with the reason; then the exit code is 1.
     """
-    from provisioner.adapters.store import list_deployments, require
-    from provisioner.cli import show
+    import provisioner
     from provisioner.cli.console import Console
-    from provisioner.operations import wiring
 
     console = Console(as_json=as_json)
-    now = datetime.now(timezone.utc)
-    if name:
-        require(name)
-    found = wiring.statuses([name] if name else list_deployments(), now)
-    if name and "problem" not in found[0]:
-        from provisioner.cli import inside
-
-        inside.look(found[0])
+    statuses = provisioner.statuses([name] if name else None)
+    if name and not statuses[0].problem:
+        statuses = [provisioner.with_running(statuses[0])]
     if as_json:
-        console.result(found[0] if name else found)
-    elif not found:
+        documents = [each.as_json() for each in statuses]
+        console.result(documents[0] if name else documents)
+    elif not statuses:
         console.say("no deployments")
     else:
-        show.status(found, console)
-    if any("problem" in each for each in found):
+        _show(statuses, console)
+    if any(each.problem for each in statuses):
         raise typer.Exit(1)
+
+
+def _show(statuses: Sequence[Status], console: Console) -> None:
+    """A table of hosts, one block a deployment; then what runs on them, where they were asked."""
+    rows = [
+        (each.name, each.provider, name, address, state, _duration(each.age_s), _money(each.cost), _release(each))
+        for each in statuses
+        for name, address, state in [(h.name, h.address, h.state) for h in each.hosts] or [("-", "-", each.state)]
+    ]
+    console.table(("NAME", "PROVIDER", "HOST", "ADDRESS", "STATE", "AGE", "COST SO FAR", "RELEASES ITSELF"), rows)
+    asked = [(host.name, running_words(host.running)) for each in statuses for host in each.hosts if host.running]
+    if asked:
+        console.say("")
+        console.table(("HOST", "RUNS"), asked)
+
+
+def running_words(running: Running) -> str:
+    """What runs on a host, in one cell of a table."""
+    from provisioner.render import counted
+
+    if running.problem:
+        return running.problem
+    words = []
+    if running.has_docker:
+        words.append(f"Docker {running.engine}" if running.engine else "no Docker engine")
+        words.append(_container_words(running.container) if running.container else "no container")
+    if running.workers is not None:
+        words.append(counted(running.workers, "Spark worker") + " alive")
+    return "; ".join(words) or "-"
+
+
+def _container_words(container: ContainerState) -> str:
+    since = f" since {container.since}" if container.since else ""
+    unhealthy = ", unhealthy: a Spark process has ended" if container.health == "unhealthy" else ""
+    return f"{container.name} {container.status}{since}{unhealthy} ({container.image})"
+
+
+def _money(cost: Cost | None) -> str:
+    return f"{cost.so_far:.2f} {cost.currency} ({cost.per_hour:g}/h)" if cost else "-"
+
+
+def _release(status: Status) -> str:
+    if status.release_in_s is None:
+        return "-"
+    return f"in {_duration(status.release_in_s)}" if status.release_in_s > 0 else "now"
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    minutes = int(seconds // 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"

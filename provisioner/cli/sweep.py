@@ -6,7 +6,10 @@ from typing import Annotated
 
 import typer
 
+from provisioner.cli.console import somebody_there
 from provisioner.cli.options import Json, Yes
+from provisioner.errors import UsageError
+from provisioner.render import counted
 
 
 def sweep(
@@ -15,7 +18,27 @@ def sweep(
     as_json: Json = False,
 ) -> None:
     """Find by tag what any deployment left behind in a region, show it, and after a yes remove it."""
-    from provisioner.cli import online
+    import provisioner
     from provisioner.cli.console import Console
+    from provisioner.resources import TAG_NAME
+    from provisioner.runner import KINDS
 
-    online.sweep(region, yes, Console(as_json=as_json, goes_on=True))
+    console = Console(as_json=as_json, goes_on=True)
+    leftovers = provisioner.leftovers(region, lambda event: console.say(f"    . {event.text}"))
+    resources = leftovers.resources
+    if resources and not as_json:
+        rows = [(r.tags.get(TAG_NAME, "?"), r.kind, r.id, r.name, r.state) for r in resources]
+        console.table(("DEPLOYMENT", "KIND", "ID", "NAME", "STATE"), rows)
+    if resources and not yes:
+        number = counted(len(resources), "resource")
+        if not somebody_there():
+            raise UsageError(f"{number} found and nobody is there to say yes", "add --yes to remove them")
+        if not console.ask(f"Remove {number} in {region}?"):
+            raise UsageError("not confirmed, nothing was removed")
+    leftovers.remove()
+    cloud = leftovers.cloud
+    where = f"region {region}, account {cloud.account_id}, at {cloud.endpoint}"
+    if as_json:
+        console.result(leftovers.as_json())
+    else:
+        console.say(f"{len(resources)} removed; looked up {', '.join(KINDS)} by tag {TAG_NAME} in {where}: 0 left.")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from provisioner.cli.console import somebody_there
 from provisioner.cli.down import remove_all
 from provisioner.cli.options import Inventory, Json, Online, Yes
-from provisioner.cli.plan import plan
+from provisioner.cli.plan import plan, show_preflight, show_summary
+from provisioner.cli.report import show_report
 from provisioner.errors import InterruptedRun, UsageError
 from provisioner.render import counted
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from provisioner.cli.console import Console
     from provisioner.deployment import Session
     from provisioner.inventory.spec import Spec
+    from provisioner.operations.plan import PlanDocument
 
 
 def up(
@@ -31,11 +33,12 @@ def up(
     if dry_run:
         plan(inventory, as_json, online)
         return
+    import provisioner
     from provisioner import steps
-    from provisioner.cli import show
     from provisioner.cli.console import Console
     from provisioner.inventory import load
     from provisioner.operations import wiring
+    from provisioner.operations.report import measured_in_this_life
     from provisioner.runner import Runner
     from provisioner.steps.image import login_of
 
@@ -44,7 +47,7 @@ def up(
         login_of(spec.image.registry_login)  # before anything is created that would wait for a password
     console = Console(as_json=as_json, goes_on=True)
     # Made in any case: what cannot work is refused here, before anything is created.
-    document = show.plan_document(steps.plan(wiring.for_plan(spec, online=not yes)))
+    document = provisioner.plan(spec, online=not yes)
     if not yes:
         _confirm(spec, document, console, online)
     with wiring.opened(spec, console.event, create=True) as (session, emit):
@@ -52,7 +55,9 @@ def up(
         try:
             outcome = runner.up()
             console.close()
-            show.report(spec.name, session.store, console)
+            report = measured_in_this_life(spec.name, session.store)
+            if report:
+                show_report(report, console)
             if outcome.changed == 0:
                 console.say("\nno changes: everything was there already")
         except KeyboardInterrupt:
@@ -78,16 +83,14 @@ def up(
             console.say(f"\n{_what_exists(session)}")
 
 
-def _confirm(spec: Spec, document: dict[str, Any], console: Console, online: bool) -> None:
-    from provisioner.cli import show
-
+def _confirm(spec: Spec, document: PlanDocument, console: Console, online: bool) -> None:
     if not somebody_there():
         raise UsageError("nobody is there to say yes", "add --yes, or look first with `provisioner plan`")
-    show.plan_summary(document, console)
+    show_summary(document, console)
     if spec.creates_instances or online:
-        from provisioner.cli.online import preflight
+        import provisioner
 
-        preflight(spec, console)
+        show_preflight(provisioner.preflight(spec), console)
     if not console.ask("Go ahead?"):
         raise UsageError("not confirmed, nothing was done")
 

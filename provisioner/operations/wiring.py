@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from provisioner.deployment import Deployment, Ports, Session
 from provisioner.deployment.state import Place, State
-from provisioner.errors import DriftError, ProvisionerError, StateError, UsageError
-from provisioner.fan_out import fan_out
+from provisioner.errors import DriftError, StateError, UsageError
 from provisioner.hosts.address import HostAddress
 from provisioner.hosts.expected import unlisted_types
 from provisioner.inventory.spec import Spec
@@ -27,6 +26,9 @@ if TYPE_CHECKING:
     from provisioner.ports import Connection, Connector, Engine
 
 Emit = Callable[[Event], None]
+
+PATIENCE_S = 10.0
+"""For one host to let us in: who only looks does not wait for a host that is booting."""
 
 
 def for_plan(spec: Spec, *, online: bool = False) -> Session:
@@ -104,6 +106,12 @@ def looking(spec: Spec) -> Iterator[Session]:
         yield session
     finally:
         session.close()
+
+
+def hasty(spec: Spec) -> Spec:
+    """An inventory whose hosts are given little time to let us in."""
+    ssh = spec.ssh.model_copy(update={"ready_timeout_s": PATIENCE_S, "connect_timeout_s": PATIENCE_S})
+    return spec.model_copy(update={"ssh": ssh})
 
 
 def check_place(name: str, recorded: Place, place: Place) -> None:
@@ -276,75 +284,6 @@ def caller_cidrs(spec: Spec, place: Place) -> tuple[str, ...]:
             "say cloud: {ssh_from: [ADDRESS/32]} in the inventory",
         ) from None
     return (str(ip_network(address)),)
-
-
-def statuses(names: Sequence[str], now: datetime) -> list[dict[str, Any]]:
-    """`status` of several, asked side by side. One that cannot be asked has a `problem`, which is also its state."""
-
-    def asked(name: str) -> dict[str, Any]:
-        try:
-            return status(name, now)
-        except ProvisionerError as error:
-            return {
-                "name": name,
-                "provider": "-",
-                "state": f"could not be asked: {error}",
-                "hosts": [],
-                "age_s": None,
-                "cost": None,
-                "release_in_s": None,
-                "results": None,
-                "problem": str(error),
-            }
-
-    return fan_out(asked, names)
-
-
-def status(name: str, now: datetime) -> dict[str, Any]:
-    """What a deployment is at this moment: the cloud is asked, not the state file."""
-    from provisioner.adapters.store import FolderStore
-    from provisioner.resources import TAG_NAME, TAG_RUN
-
-    store = FolderStore.open(name, create=False)
-    spec = saved_spec(name)
-    found: dict[str, Any] = {
-        "name": name,
-        "provider": spec.provider,
-        "state": "removed" if store.state.removed_at else "exists",
-        "hosts": [],
-        "age_s": None,
-        "cost": None,
-        "release_in_s": None,
-        "results": len(store.state.latest_results),
-    }
-    if store.state.removed_at:
-        return found
-    found["age_s"] = round((now - store.state.created_at).total_seconds())
-    if not spec.creates_instances:
-        found["hosts"] = [
-            {"name": host.name, "address": host.address.address, "state": "not ours"} for host in Session(spec).hosts
-        ]
-        return found
-    cloud = places.open_recorded(name, store.state.place, lambda text: None)
-    instances = cloud.instances({TAG_NAME: name, TAG_RUN: store.state.run_id})
-    found["hosts"] = [
-        {"name": i.name, "address": i.public_ip, "state": i.state, "id": i.id, "type": i.instance_type, "zone": i.zone}
-        for i in instances
-    ]
-    if not instances:
-        found["state"] = "no instances"
-        return found
-    oldest = min(i.created_at for i in instances)
-    found["age_s"] = round((now - oldest).total_seconds())
-    price = store.state.price
-    if price:
-        hours = sum((now - i.created_at).total_seconds() for i in instances) / 3600 / len(instances)
-        so_far = round(price.per_hour * hours, 4)
-        found["cost"] = {"per_hour": price.per_hour, "so_far": so_far, "currency": price.currency}
-    releases = [i.auto_release_at for i in instances if i.auto_release_at]
-    if releases:
-        found["release_in_s"] = round((min(releases) - now).total_seconds())
-    return found
 
 
 def _public_key(store: FolderStore) -> str:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from provisioner import inventory, steps
-from provisioner.cli import show
 from provisioner.deployment import Session
 from provisioner.errors import InventoryError, UsageError
 from provisioner.inventory.spec import Spec
+from provisioner.operations import plan as planning
 
 # Words of YAML that a reader may stumble over, most by the type that YAML 1.1 takes them for.
 STUMBLING = (
@@ -117,7 +117,7 @@ def test_any_values(text: str) -> None:
         return
     assert Spec.model_validate(json.loads(json.dumps(spec.model_dump(mode="json")))) == spec
     try:
-        document = show.plan_document(steps.plan(Session(spec)))
+        document = planning.document(steps.plan(Session(spec))).as_json()
     except UsageError:
         return
     json.dumps(document, ensure_ascii=False).encode()

@@ -14,10 +14,10 @@ import pytest
 import yaml
 
 from provisioner import inventory, steps
-from provisioner.cli import show
 from provisioner.deployment import Session
 from provisioner.errors import UsageError
 from provisioner.inventory.mirrors import host_of, registry_of, trusted_host
+from provisioner.operations import plan as planning
 from provisioner.render import data_folder, render
 from provisioner.steps.image import build_arguments
 
@@ -32,7 +32,7 @@ BUILDS = sorted(path.parent.name for path in (ROOT / "templates/docker").glob("*
 
 
 def plan(text: str) -> dict[str, Any]:
-    return show.plan_document(steps.plan(Session(inventory.parse(text))))
+    return planning.document(steps.plan(Session(inventory.parse(text)))).as_json()
 
 
 def hosts(document: dict[str, Any]) -> set[str]:

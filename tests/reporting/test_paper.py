@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from provisioner import steps
-from provisioner.cli import show
 from provisioner.deployment import Session
 from provisioner.inventory import load
+from provisioner.operations import plan as planning
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parents[1] / "data/paper"
@@ -61,7 +61,7 @@ TAG = "intelanalytics/analytics-zoo:0.8.1-bigdl_0.10.0-spark_2.4.3-bf16"
 
 @pytest.fixture(scope="module", name="plan")
 def _plan() -> dict[str, Any]:
-    return show.plan_document(steps.plan(Session(load(ROOT / "inventories/paper.yaml"))))
+    return planning.document(steps.plan(Session(load(ROOT / "inventories/paper.yaml")))).as_json()
 
 
 @pytest.fixture(scope="module", name="files")
@@ -113,5 +113,5 @@ def test_steps(plan: dict[str, Any]) -> None:
 
 def test_the_plan_is_the_same_twice(plan: dict[str, Any]) -> None:
     """Bit for bit: nothing of the time, the machine or chance goes into a plan."""
-    again = show.plan_document(steps.plan(Session(load(ROOT / "inventories/paper.yaml"))))
+    again = planning.document(steps.plan(Session(load(ROOT / "inventories/paper.yaml")))).as_json()
     assert again == plan
