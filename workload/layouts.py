@@ -20,7 +20,7 @@ SPLITS = ("train", "validation")
 RECORDS, IMAGES, TEXTS = "tfrecords", "folder", "squad"
 EXTENSIONS = (".jpg", ".jpeg", ".png")
 _FOLDERS = {"train": ("train",), "validation": ("validation", "val", "valid")}
-_TEXTS = {"train": "train", "validation": "dev"}
+_TEXTS = {"train": ("train",), "validation": ("dev", "val")}  # what the names begin with
 _SHARD = re.compile(r"(?P<name>.+)-(?P<index>\d{1,6})-of-(?P<total>\d{1,6})(?P<suffix>(\.\w+)*)", re.DOTALL)
 _WHOLE = re.compile(r"(?P<name>.+)\.tfrecords?(\.\w+)*", re.DOTALL)
 
@@ -59,7 +59,7 @@ class Source(NamedTuple):
 def missing(source, name):
     """The sentence for a split that is not there."""
     if source.kind == TEXTS:
-        return "%s has no %s*.json" % (shown(source.path), _TEXTS[name])
+        return "%s has no %s*.json" % (shown(source.path), _TEXTS[name][0])
     return "%s has neither %s-00000-of-N files nor a folder %s/" % (shown(source.path), name, name)
 
 
@@ -93,8 +93,8 @@ def opened(path, texts=False):
 
 def _texts(path, top, _):
     splits = {}
-    for split, word in _TEXTS.items():
-        names = [name for name in top.files if name.startswith(word) and name.endswith((".json", ".jsonl"))]
+    for split, words in _TEXTS.items():
+        names = [name for name in top.files if name.startswith(words) and name.endswith((".json", ".jsonl"))]
         if names:
             more = "%s: of %s the first is read" % (shown(path), named(names))
             splits[split] = Split(files=[os.path.join(path, names[0])], warnings=[more] if len(names) > 1 else [])

@@ -199,23 +199,20 @@ def _expect(value, kind, place):
 
 def _located(context, answers):
     """``(span, found again)`` of the first answer that can be located, else ``(None, False)``."""
-    for text, start in answers:
-        pattern = _pattern(text)
-        match = pattern and _said(pattern, context, start)
+    patterns = [(_pattern(text), start + len(text) - len(text.lstrip())) for text, start in answers if words(text)]
+    for pattern, start in patterns:
+        match = _said(pattern, context, start)
         if match:
             return match.span(1), False
-    for text, _ in answers:
-        pattern = _pattern(text)
-        matches = list(pattern.finditer(context)) if pattern else []
+    for pattern, _ in patterns:
+        matches = list(pattern.finditer(context))
         if len(matches) == 1:
             return matches[0].span(1), True
     return None, False
 
 
 def _pattern(text):
-    """What finds the answer, also within itself, whatever white space is between its words; None without a word."""
-    if not words(text):
-        return None
+    """What finds the answer, also where it overlaps itself, whatever white space is between its words."""
     return re.compile("(?=(%s))" % r"\s+".join(re.escape(part) for part in text.split()))
 
 
@@ -223,20 +220,9 @@ def _said(pattern, context, start):
     """The match where the answer is said to begin: in code points, UTF-16 units or bytes."""
     if start < 0:
         return None
-    match = _at(pattern, context, start)
-    if match:
-        return match
+    match = pattern.match(context, min(start, len(context)))
     for encoding, size in (("utf-16-le", 2), ("utf-8", 1)):
-        before = context.encode(encoding, "surrogatepass")[: start * size]
-        match = start * size <= len(before) and _at(pattern, context, len(before.decode(encoding, "ignore")))
-        if match:
-            return match
-    return None
-
-
-def _at(pattern, context, start):
-    """The match at that character, or after the white space there."""
-    start = min(start, len(context))
-    while start < len(context) and context[start].isspace():
-        start += 1
-    return pattern.match(context, start)
+        if not match:
+            before = context.encode(encoding, "surrogatepass")[: start * size]
+            match = pattern.match(context, len(before.decode(encoding, "ignore")))
+    return match

@@ -2,6 +2,9 @@
 
 import contextlib
 import json
+import os
+import re
+import shutil
 
 import numpy as np
 import pytest
@@ -11,10 +14,12 @@ tf = tensorflow.compat.v1
 
 from tests.support.cli import provisioner  # noqa: E402
 from tests.workload import image_files  # noqa: E402
-from tests.workload.support import SMALL  # noqa: E402
+from tests.workload.support import ROOT, SMALL  # noqa: E402
 from workload import cli, data, datasets, images, layouts  # noqa: E402
 from workload.config import Config  # noqa: E402
 from workload.errors import UsageError  # noqa: E402
+
+CASES = ROOT / "tests" / "data" / "cases"
 
 
 def made(folder, kind):
@@ -146,6 +151,29 @@ def test_images_that_cannot_be_decoded_are_skipped_and_counted(tmp_path):
     assert 3 <= batches(config(tmp_path), 9) <= 6
 
 
+@pytest.mark.parametrize("case", ["gzip-records", "zlib-records", "shards-in-subfolders", "odd-images"])
+def test_cases_are_read_as_they_are(case):
+    assert batches(config(CASES / case, classes=2, augment="imagenet"), 9) == 0
+
+
+def test_names_that_are_not_utf_8_are_read(tmp_path):
+    inside = bytes(tmp_path) + b"/d\xe9/train/caf\xe9"
+    os.makedirs(inside)
+    for number in range(4):
+        shutil.copy(CASES / "odd-images/train/n1" / f"{number}.JPEG", inside + b"/%d\xe9.JPEG" % number)
+    assert batches(config(os.fsdecode(bytes(tmp_path) + b"/d\xe9")), 2) == 0
+
+
+def test_a_label_that_the_sample_did_not_show_ends_the_run():
+    """Beside the look before the first step, which takes no more than a sample of large data."""
+    path = CASES / "labels-from-zero"
+    with pytest.raises(tf.errors.InvalidArgumentError) as caught:
+        batches(config(path, classes=2), 9)
+    assert data.explained(caught.value) == (
+        f"a label in {path} is not from 1 to 2; python -m workload check {path} names them"
+    )
+
+
 @pytest.mark.parametrize(("spoilt", "limit"), [(3, 1), (1000, 100)])
 def test_too_many_of_them_end_the_run(tmp_path, spoilt, limit):
     """Also when not one image is good: an error, not an endless search."""
@@ -173,6 +201,38 @@ def test_check_tells_what_is_there(tmp_path, capfd):
     assert len(found["examples"]) == 2
     assert found["examples"][0]["image"] == str(tmp_path / "train" / "c0" / "0.jpg")
     assert "JPEG" in found["examples"][0]["reason"]
+
+
+def test_a_flipped_bit_is_found_by_the_checksum(tmp_path, capfd):
+    made(tmp_path, "tfrecords")
+    path = tmp_path / "train-00001-of-00004"
+    content = bytearray(path.read_bytes())
+    content[200] ^= 1
+    path.write_bytes(content)
+    assert cli.main(["check", str(tmp_path)]) == 1
+    (problem,) = json.loads(capfd.readouterr().out)["problems"]
+    assert re.match(r".*train-00001-of-00004 is damaged; copy it anew", problem)
+
+
+@pytest.mark.parametrize(
+    ("case", "problem"),
+    [
+        ("labels-from-zero", "the labels in the files are 0 to 1 and must be from 1"),
+        ("hidden-class-folder", "has 5 classes; add --classes 5"),
+        ("chinese", "SQuAD's JSON"),
+    ],
+)
+def test_training_and_measuring_refuse_what_the_check_refuses(case, problem, workload):
+    """Before anything is built, with the words of the check."""
+    path = CASES / case
+    run = workload(*SMALL, "--data", path, "--classes", 4, "--steps", 1)
+    measured = provisioner("data", "measure", path, "--classes", 4)
+    checked = provisioner("data", "check", path, "--classes", 4, "--model", "resnet14")
+    assert (run.code, measured.code, checked.code) == (2, 2, 1), (run.stderr, measured.err, checked.err)
+    assert problem in run.error
+    assert problem in measured.err
+    assert problem in checked.err
+    assert "Traceback" not in run.stderr + measured.err + checked.err
 
 
 def test_check_of_records(tmp_path, capfd):

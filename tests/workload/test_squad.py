@@ -7,7 +7,8 @@ import pytest
 
 tf = pytest.importorskip("tensorflow", reason="tensorflow is not installed").compat.v1
 
-from workload import squad, tokens  # noqa: E402
+from tests.workload.support import ROOT  # noqa: E402
+from workload import squad, texts, tokens  # noqa: E402
 from workload.errors import UsageError  # noqa: E402
 
 TEXT = "The café in Paris opened in 1889."
@@ -110,3 +111,43 @@ def test_a_vocabulary_without_the_special_tokens_is_refused(written):
     (written.parent / "vocab.txt").write_text("a\nb\n")
     with pytest.raises(UsageError, match=r"must have \[CLS\]"):
         squad.opened(str(written), "train", 24, 30522)
+
+
+CASES = ROOT / "tests" / "data" / "cases"
+
+
+def labelled(case, length=64):
+    """For each question of a case the text that its label stands for, None without one; and the Examples."""
+    squad.opened.cache_clear()
+    found = squad.opened(str(CASES / case), "train", length, 30522)
+    file = CASES / case / "train.json"
+    texts_by_question = [passage.text for passage in texts.read(str(file))[0] for _ in passage.questions]
+    vocabulary = tokens.opened(str(CASES / case), 30522)
+    answers = []
+    for text, (begin, _), (first, last) in zip(texts_by_question, found.bounds, found.labels):
+        places = vocabulary.of(text)
+        answers.append(text[places[first - begin][1] : places[last - begin][2]] if last else None)
+    return answers, found
+
+
+@pytest.mark.parametrize(
+    ("case", "answers"),
+    [
+        ("answer-not-where-it-says", ["a white house"] * 3),
+        ("chinese", ["李明", "1931年"]),
+        ("chinese-vocabulary", ["李明", "1931年"]),
+        ("byte-order-mark", ["1931"]),
+        ("no-answers-key", [None, None, "1931"]),
+        ("korquad-2", ["1931"]),
+        ("flat-questions", ["1931"]),
+        ("parallel-answers", ["1931"]),
+    ],
+)
+def test_the_label_of_a_case_is_its_answer(case, answers):
+    assert labelled(case)[0] == answers
+
+
+def test_no_character_of_a_vocabulary_is_unknown():
+    assert not np.any(labelled("chinese-vocabulary")[1].ids == 100)
+    # [CLS], the question's seven characters, [SEP], and then the text: each character a token.
+    assert labelled("chinese")[1].bounds[0][0] == 9
