@@ -11,6 +11,7 @@ import typer
 
 from provisioner.cli.console import line
 from provisioner.errors import UsageError
+from provisioner.reporting.formats import FORMATS
 
 if TYPE_CHECKING:
     from provisioner.cli.console import Console
@@ -24,7 +25,7 @@ def report(
         list[str], typer.Argument(metavar="NAME", help="The deployment's name; with --compare two, or NAME/RUN.")
     ],
     format_: Annotated[
-        str, typer.Option("--format", help="table, json, csv, md or html; with --compare table or json.")
+        str, typer.Option("--format", help=f"{', '.join(FORMATS)}; with --compare table or json.")
     ] = "table",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write to a file instead.")] = None,
     compare: Annotated[
@@ -34,7 +35,6 @@ def report(
     """Print the measurements, as the paper's table or in another format."""
     import provisioner
     from provisioner.reporting.compare import FORMATS as COMPARISONS
-    from provisioner.reporting.report import FORMATS as REPORTS
 
     if len(names) != (2 if compare else 1):
         wanted = "`report --compare NAME NAME` takes two" if compare else "`report NAME` takes one"
@@ -43,7 +43,7 @@ def report(
         write_comparison = _format(COMPARISONS, format_)
         text = write_comparison(provisioner.compare(names[0], names[1]))
     else:
-        write_report = _format(REPORTS, format_)
+        write_report = _format(FORMATS, format_)
         text = write_report(provisioner.report(names[0]))
     if output is None:
         line(text.rstrip("\n"))
@@ -59,10 +59,8 @@ def _format(formats: Mapping[str, Callable[[Value], str]], name: str) -> Callabl
 
 def show_report(report: Report, console: Console) -> None:
     """The paper's table at the end of a run; with --json the report's object."""
-    from provisioner.reporting.report import to_json, to_table
-
     if console.as_json:
-        console.result(json.loads(to_json(report)))
+        console.result(json.loads(FORMATS["json"](report)))
     else:
         console.say()
-        console.say(to_table(report).rstrip("\n"))
+        console.say(FORMATS["table"](report).rstrip("\n"))

@@ -8,6 +8,7 @@ from typing import Any
 from provisioner.deployment.store import Store
 from provisioner.errors import StateError, UsageError
 from provisioner.reporting import compare as comparing
+from provisioner.reporting import events
 from provisioner.reporting import report as reporting
 from provisioner.reporting.compare import Comparison
 from provisioner.reporting.report import Report
@@ -35,7 +36,7 @@ def measured(name: str, store: Store) -> Report:
     results = store.state.latest_results
     if not results:
         raise StateError(f"{name} has no measurements yet", f"`provisioner run {name}` makes them")
-    return reporting.build(name, [reporting.measurement(result, _output(store, result)) for result in results])
+    return reporting.build(name, [events.measurement(result, _output(store, result)) for result in results])
 
 
 def measured_in_this_life(name: str, store: Store) -> Report | None:

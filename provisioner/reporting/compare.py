@@ -10,6 +10,7 @@ from typing import Any
 from provisioner.render import aligned
 from provisioner.reporting import report
 from provisioner.reporting.measurement import Measurement
+from provisioner.reporting.ratios import latest
 from provisioner.reporting.report import Report
 
 _HOW = ("engine", "workers", "batch_size", "steps")
@@ -74,7 +75,7 @@ Key = tuple[str, str, str]
 def _latest(found: Report) -> dict[Key, Measurement]:
     return {
         (model, mode, dtype): leg
-        for (model, mode), legs in report.latest(found.measurements).items()
+        for (model, mode), legs in latest(found.measurements).items()
         for dtype, leg in legs.items()
     }
 

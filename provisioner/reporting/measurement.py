@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+PERCENTILES = ("p50", "p90", "p99")
+"""Of the latency of inference."""
+
 
 @dataclass(frozen=True)
 class Measurement:

@@ -15,7 +15,7 @@ from provisioner.hosts import topology
 from provisioner.hosts.expected import missing_flags
 from provisioner.inventory.spec import Dtype
 from provisioner.ports import OnLine
-from provisioner.reporting import report
+from provisioner.reporting import events, report
 from provisioner.step import ABSENT, Description, Finding, Presence
 from provisioner.steps import background
 from provisioner.steps.base import HostStep
@@ -85,7 +85,7 @@ class TrainStep(HostStep):
         run = self._begin()
         results.begin_log(run)
         sample = SampleLog(work, self._dtype, self.script.workers, self._host.facts()) if work.source else None
-        log = TrainingLog(work, self._dtype, sample.event if sample else report.parse_line, self._progress)
+        log = TrainingLog(work, self._dtype, sample.event if sample else events.parse_line, self._progress)
 
         def line(text: str) -> None:
             results.log(run, text)
@@ -107,7 +107,7 @@ class TrainStep(HostStep):
                 f"its output is in {results.log_of(run)}",
                 host=self._host.name,
             )
-        measurement = report.measurement(summary)
+        measurement = events.measurement(summary)
         self._again = False
         told = {field: value for field, value in summary.items() if field != "variables"}
         environment = {**self._environment(), "variables": _variables(summary.get("variables"))}

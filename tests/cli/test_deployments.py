@@ -108,7 +108,7 @@ def test_report_that_cannot_be(tmp_path: Path) -> None:
     )
     wrong = provisioner("report", "mine", "--format", "pdf")
     assert wrong.code == 2
-    assert "table, json, csv, md, html" in wrong.err
+    assert "csv, html, json, md, table" in wrong.err
     deployed(results=BOTH)
     nowhere = provisioner("report", "mine", "--output", tmp_path / "none/mine.txt")
     assert nowhere.code == 1

@@ -13,6 +13,9 @@ import pytest
 
 from provisioner.errors import ProvisionerError
 from provisioner.reporting import report
+from provisioner.reporting.events import measurement, parse_line
+from provisioner.reporting.formats import FORMATS
+from provisioner.reporting.ratios import speedups
 
 DATA = Path(__file__).parents[1] / "data/report"
 SUFFIXES = {"txt": "table"}
@@ -38,26 +41,26 @@ SUMMARY: dict[str, Any] = {
 
 def read(case: str) -> report.Report:
     """The report of a case's output, as a deployment of the case's name makes it."""
-    events = [report.parse_line(line) for line in (DATA / case / "output.txt").read_text().splitlines()]
+    events = [parse_line(line) for line in (DATA / case / "output.txt").read_text().splitlines()]
     summaries = [event for event in events if event and event["event"] == "summary"]
-    return report.build(case, [report.measurement(summary) for summary in summaries])
+    return report.build(case, [measurement(summary) for summary in summaries])
 
 
 @pytest.mark.parametrize("path", [pytest.param(path, id=f"{path.parent.name}-{path.suffix[1:]}") for path in EXPECTED])
 def test_output_becomes_the_expected_text(path: Path) -> None:
     kind = path.suffix[1:]
-    text = report.FORMATS[SUFFIXES.get(kind, kind)](read(path.parent.name))
+    text = FORMATS[SUFFIXES.get(kind, kind)](read(path.parent.name))
     assert text == path.read_text()
 
 
 def test_every_format_has_an_expected_text() -> None:
-    assert {SUFFIXES.get(path.suffix[1:], path.suffix[1:]) for path in EXPECTED} == set(report.FORMATS)
+    assert {SUFFIXES.get(path.suffix[1:], path.suffix[1:]) for path in EXPECTED} == set(FORMATS)
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("name", report.FORMATS)
+@pytest.mark.parametrize("name", FORMATS)
 def test_no_format_breaks_on_what_is_missing_and_each_ends_with_a_newline(case: str, name: str) -> None:
-    text = report.FORMATS[name](read(case))
+    text = FORMATS[name](read(case))
     assert text.endswith("\n")
     assert not text.endswith("\n\n")
 
@@ -67,7 +70,7 @@ def test_json_has_the_documented_shape_and_no_nan(case: str) -> None:
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is not JSON")
 
-    found = json.loads(report.to_json(read(case)), parse_constant=refuse)
+    found = json.loads(FORMATS["json"](read(case)), parse_constant=refuse)
     assert list(found) == ["name", "results", "speedup", "host", "versions", "ratios"]
     assert list(found["host"]) == ["cpu", "isa", "cores"]
     keys = "model, mode, dtype, engine, workers, batch_size, images_per_second, steps, final_loss"
@@ -97,7 +100,7 @@ class Page(HTMLParser):
 @pytest.mark.parametrize("case", CASES)
 def test_the_page_needs_nothing_else_and_runs_nothing(case: str) -> None:
     page = Page()
-    page.feed(report.to_html(read(case)))
+    page.feed(FORMATS["html"](read(case)))
     assert not page.tags & {"script", "link", "img", "iframe", "b", "i"}
     assert not page.attributes & {"src", "href", "onclick", "style"}
     for row in report.tables(read(case)):
@@ -115,23 +118,23 @@ def test_the_page_needs_nothing_else_and_runs_nothing(case: str) -> None:
 )
 def test_the_report_names_the_bf16_instructions_of_any_processor(isa: list[str], said: str) -> None:
     host = {"cpu": "a CPU", "isa": isa, "cores": 2}
-    built = report.build("demo", [report.measurement({**SUMMARY, "host": host})])
-    assert f"CPU: a CPU, 2 cores; bfloat16 instructions: {said}\n" in report.to_table(built)
+    built = report.build("demo", [measurement({**SUMMARY, "host": host})])
+    assert f"CPU: a CPU, 2 cores; bfloat16 instructions: {said}\n" in FORMATS["table"](built)
 
 
 def test_flags_that_a_kernel_did_not_show_are_in_the_report() -> None:
     host = {"distribution": "centos 7", "kernel": "3.10.0", "bf16_missing": ["amx_bf16"]}
     hosts = [{"distribution": "centos 7", "kernel": "3.10.0", "bf16_missing": []}, host, host]
-    built = report.build("demo", [report.measurement({**SUMMARY, "environment": {"hosts": hosts}})])
+    built = report.build("demo", [measurement({**SUMMARY, "environment": {"hosts": hosts}})])
     line = "Measured without amx_bf16: the processor has it, centos 7 with kernel 3.10.0 does not show it"
-    assert report.to_table(built).count(line) == 1
+    assert FORMATS["table"](built).count(line) == 1
     where = {"flags": ["amx_bf16"], "system": "centos 7", "kernel": "3.10.0"}
-    assert json.loads(report.to_json(built))["missing"] == [where]
+    assert json.loads(FORMATS["json"](built))["missing"] == [where]
 
 
 def test_csv_reads_back_as_the_measurements() -> None:
     measured = read("both")
-    rows = list(csv.DictReader(io.StringIO(report.to_csv(measured))))
+    rows = list(csv.DictReader(io.StringIO(FORMATS["csv"](measured))))
     assert [row["dtype"] for row in rows] == ["float32", "bfloat16"]
     assert [float(row["images_per_second"]) for row in rows] == [100.0, 150.0]
     assert rows[0]["global_batch_size"] == "1024"
@@ -164,17 +167,17 @@ def test_csv_reads_back_as_the_measurements() -> None:
     ],
 )
 def test_lines_that_are_not_events_are_none(line: str) -> None:
-    assert report.parse_line(line) is None
+    assert parse_line(line) is None
 
 
 @pytest.mark.parametrize("kind", ["start", "interval", "evaluation", "summary", "error"])
 def test_an_event_is_read_with_whatever_space_around_it(kind: str) -> None:
     event = {"event": kind, "step": 3, "unknown": [1]}
-    assert report.parse_line(f"  {json.dumps(event)}\r\n") == event
+    assert parse_line(f"  {json.dumps(event)}\r\n") == event
 
 
 def test_a_summary_keeps_every_figure() -> None:
-    one = report.measurement(SUMMARY)
+    one = measurement(SUMMARY)
     assert (one.model, one.mode, one.dtype, one.engine) == ("resnet50", "train", "float32", "local")
     assert (one.workers, one.batch_size, one.steps) == (2, 32, 20)
     assert (one.images_per_second, one.final_loss, one.memory_mib) == (10.5, 6.9, 1024.0)
@@ -185,7 +188,7 @@ def test_a_summary_keeps_every_figure() -> None:
 @pytest.mark.parametrize("field", ["model", "mode", "dtype", "engine", "workers", "batch_size", "images_per_second"])
 def test_a_summary_without_a_field_is_an_error_that_names_it(field: str) -> None:
     with pytest.raises(ProvisionerError, match=field) as caught:
-        report.measurement({key: value for key, value in SUMMARY.items() if key != field})
+        measurement({key: value for key, value in SUMMARY.items() if key != field})
     assert caught.value.remedy
 
 
@@ -204,17 +207,17 @@ def test_a_summary_without_a_field_is_an_error_that_names_it(field: str) -> None
 )
 def test_a_summary_that_makes_no_sense_is_an_error(wrong: dict[str, Any]) -> None:
     with pytest.raises(ProvisionerError, match="summary cannot be read"):
-        report.measurement({**SUMMARY, **wrong})
+        measurement({**SUMMARY, **wrong})
 
 
 def test_optional_parts_of_a_summary_may_be_missing() -> None:
     needed = {key: SUMMARY[key] for key in SUMMARY if key not in ("final_loss", "memory_mib", "versions", "host")}
-    one = report.measurement(needed)
+    one = measurement(needed)
     assert (one.final_loss, one.memory_mib, one.versions, one.host) == (None, None, {}, {})
 
 
 def leg(dtype: str, speed: float, **other: Any) -> Any:
-    return report.measurement({**SUMMARY, "dtype": dtype, "images_per_second": speed, **other})
+    return measurement({**SUMMARY, "dtype": dtype, "images_per_second": speed, **other})
 
 
 @pytest.mark.parametrize(
@@ -237,7 +240,7 @@ def leg(dtype: str, speed: float, **other: Any) -> Any:
     ],
 )  # fmt: skip
 def test_speedup_is_bfloat16_over_float32_of_the_latest_of_each(legs: list[Any], expected: dict[str, float]) -> None:
-    assert report.speedups(legs) == pytest.approx(expected)
+    assert speedups(legs) == pytest.approx(expected)
 
 
 def test_host_and_versions_can_be_given_and_otherwise_come_from_the_latest_measurement() -> None:
@@ -260,7 +263,7 @@ def test_the_papers_figures_stand_beside_ours_and_say_where_they_are_from() -> N
         assert table.rows[-1] == ("Paper, quoted against older hardware", "", "", ratio)
         assert any(note in line and "older Xeon Platinum 8280" in line for line in table.conditions)
     assert not any("measured on ecs" in row[0] for row in infer.rows), "inference was not measured by the paper"
-    ratios = json.loads(report.to_json(read("both_modes")))["ratios"]
+    ratios = json.loads(FORMATS["json"](read("both_modes")))["ratios"]
     assert [
         (one["mode"], one["speedup"], one["paper"]["measured"], one["paper"]["quoted_up_to"]) for one in ratios
     ] == [
@@ -290,9 +293,9 @@ def test_latency_stands_in_every_format() -> None:
     cells = ("20.0 / 21.0 / 29.5", "10.0 / 12.0 / 15.0", "2.000 (p50)")
     assert table.rows[1] == ("Latency at batch size 1, p50 / p90 / p99 (ms)", *cells)
     for name in ("table", "md", "html"):
-        assert "10.0 / 12.0 / 15.0" in report.FORMATS[name](found)
-    assert json.loads(report.to_json(found))["results"][1]["latency_ms"] == {"p50": 10.0, "p90": 12.0, "p99": 15.0}
-    rows = list(csv.DictReader(io.StringIO(report.to_csv(found))))
+        assert "10.0 / 12.0 / 15.0" in FORMATS[name](found)
+    assert json.loads(FORMATS["json"](found))["results"][1]["latency_ms"] == {"p50": 10.0, "p90": 12.0, "p99": 15.0}
+    rows = list(csv.DictReader(io.StringIO(FORMATS["csv"](found))))
     assert [row["latency_p99_ms"] for row in rows] == ["29.5", "15.0"]
     assert [(row["speedup"], row["paper_quoted_up_to"]) for row in rows] == [("2.0", "1.87")] * 2
     (half,) = report.tables(report.build("x", [slow]))
@@ -301,12 +304,12 @@ def test_latency_stands_in_every_format() -> None:
 
 def test_a_workers_memory_stands_in_the_report() -> None:
     found = report.build("x", [leg("float32", 10), leg("bfloat16", 20, memory_mib=512.4)])
-    assert "Peak memory of a worker: 1024 MiB (FP32), 512 MiB (Bfloat16)" in report.to_table(found)
-    assert [one["memory_mib"] for one in json.loads(report.to_json(found))["results"]] == [1024.0, 512.4]
+    assert "Peak memory of a worker: 1024 MiB (FP32), 512 MiB (Bfloat16)" in FORMATS["table"](found)
+    assert [one["memory_mib"] for one in json.loads(FORMATS["json"](found))["results"]] == [1024.0, 512.4]
 
 
 def test_a_name_with_markup_is_shown_and_not_obeyed() -> None:
     page = Page()
-    page.feed(report.to_html(report.build("<b>bold</b> & brave", [])))
+    page.feed(FORMATS["html"](report.build("<b>bold</b> & brave", [])))
     assert "b" not in page.tags
     assert "<b>bold</b> & brave: float32" in page.text

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from provisioner.reporting import report
+from provisioner.reporting.formats import FORMATS
 from provisioner.reporting.measurement import Measurement
 from provisioner.reporting.scaling import Point, Setting, scaling
 
@@ -45,8 +46,8 @@ def test_a_rate_of_nothing_has_no_efficiency() -> None:
 
 def test_every_format_of_the_report_shows_it() -> None:
     found = report.build("mine", [measured(1, 10.0), measured(2, 19.0)])
-    assert "2 workers" in report.to_table(found)
-    assert "| 2 workers | 19.000 | 95.0% |" in report.to_markdown(found)
-    assert "<td>95.0%</td>" in report.to_html(found)
-    (grown,) = json.loads(report.to_json(found))["scaling"]
+    assert "2 workers" in FORMATS["table"](found)
+    assert "| 2 workers | 19.000 | 95.0% |" in FORMATS["md"](found)
+    assert "<td>95.0%</td>" in FORMATS["html"](found)
+    (grown,) = json.loads(FORMATS["json"](found))["scaling"]
     assert grown["points"][1] == {"workers": 2, "images_per_second": 19.0, "efficiency": pytest.approx(0.95)}

@@ -23,7 +23,7 @@ from provisioner.adapters.local import LocalConnection
 from provisioner.deployment import Deployment, Session
 from provisioner.errors import ConnectError, HostError, ProvisionerError, UsageError
 from provisioner.inventory.spec import SampleSpec
-from provisioner.reporting.report import measurement
+from provisioner.reporting.events import measurement
 from provisioner.step import ABSENT, PRESENT, Presence
 from provisioner.steps import watch
 from provisioner.steps.training import TrainStep
