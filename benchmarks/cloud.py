@@ -17,7 +17,7 @@ import urllib.request
 from pathlib import Path
 
 from provisioner import inventory, steps
-from provisioner.operations import wiring
+from provisioner.operations import opening
 from provisioner.runner import Event, Runner
 from provisioner.simulator import background
 from provisioner.step import Plan
@@ -45,7 +45,7 @@ def measure(count: int, endpoint: str) -> tuple[int, float, int, float]:
         pass
 
     before = len(calls(endpoint))
-    with wiring.opened(spec, quiet, create=True) as (deployment, emit):
+    with opening.opened(spec, quiet, create=True) as (deployment, emit):
         full = steps.plan(deployment)
         runner = Runner(deployment, Plan(full.name, full.phases[:2]), emit)
         begin = time.perf_counter()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from provisioner.inventory import load as load
     from provisioner.inventory import parse as parse
+    from provisioner.operations.down import down as down
     from provisioner.operations.offers import offers as offers
     from provisioner.operations.plan import existing as existing
     from provisioner.operations.plan import plan as plan
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
     from provisioner.operations.status import statuses as statuses
     from provisioner.operations.status import with_running as with_running
     from provisioner.operations.sweep import leftovers as leftovers
+    from provisioner.operations.up import up as up
 
 __version__ = "0.1.0"
 
 _MODULES = {
     "load": "inventory",
     "parse": "inventory",
+    "down": "operations.down",
     "offers": "operations.offers",
     "existing": "operations.plan",
     "plan": "operations.plan",
@@ -40,6 +43,7 @@ _MODULES = {
     "statuses": "operations.status",
     "with_running": "operations.status",
     "leftovers": "operations.sweep",
+    "up": "operations.up",
 }
 
 __all__ = list(_MODULES)

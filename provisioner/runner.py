@@ -40,10 +40,11 @@ SHOWS_S = 30.0
 class Event:
     """Something that happened, for the console, for `--json` and for events.jsonl.
 
-    An error is something that could not be noted down, or told, without stopping the rest.
+    An error is something that could not be noted down, or told, without stopping the rest; a notice a sentence for the
+    person.
     """
 
-    kind: Literal["phase", "start", "present", "done", "failed", "undone", "progress", "error"]
+    kind: Literal["phase", "start", "present", "done", "failed", "undone", "progress", "notice", "error"]
     text: str = ""
     phase: str = ""
     host: str | None = None

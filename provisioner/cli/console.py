@@ -109,6 +109,10 @@ class Console:
         """One thing that happened."""
         if event.kind == "error":
             untold(event.text)
+        if event.kind == "notice":
+            self.close()
+            warn(event.text)
+            return
         with self._lock:
             if self.as_json:
                 line(json.dumps(event.as_json()))

@@ -19,12 +19,12 @@ def logs(
     """Show what the training and Spark's processes wrote; with --host also what the steps' commands printed there."""
     from provisioner.adapters.store import FolderStore
     from provisioner.deployment import Session
-    from provisioner.operations import wiring
+    from provisioner.operations import opening
     from provisioner.operations.hosts import chosen, looking_at
 
     store = FolderStore.open(name, create=False)
     if not follow:
-        described = Session(wiring.saved_spec(name))
+        described = Session(opening.saved_spec(name))
         named = chosen(described, host).name if host else None
         others = {f"{each.name}.log" for each in described.hosts if each.name != named}
         for path in sorted(path for path in store.folder.glob("logs/*.log") if path.name not in others):

@@ -21,7 +21,6 @@ def sweep(
     import provisioner
     from provisioner.cli.console import Console
     from provisioner.resources import TAG_NAME
-    from provisioner.runner import KINDS
 
     console = Console(as_json=as_json, goes_on=True)
     leftovers = provisioner.leftovers(region, lambda event: console.say(f"    . {event.text}"))
@@ -35,10 +34,8 @@ def sweep(
             raise UsageError(f"{number} found and nobody is there to say yes", "add --yes to remove them")
         if not console.ask(f"Remove {number} in {region}?"):
             raise UsageError("not confirmed, nothing was removed")
-    leftovers.remove()
-    cloud = leftovers.cloud
-    where = f"region {region}, account {cloud.account_id}, at {cloud.endpoint}"
+    proof = leftovers.remove()
     if as_json:
         console.result(leftovers.as_json())
     else:
-        console.say(f"{len(resources)} removed; looked up {', '.join(KINDS)} by tag {TAG_NAME} in {where}: 0 left.")
+        console.say(f"{len(resources)} removed; {proof}")

@@ -6,12 +6,12 @@ from contextlib import AbstractContextManager
 
 from provisioner.deployment import Host, Session
 from provisioner.errors import UsageError
-from provisioner.operations import wiring
+from provisioner.operations import opening
 
 
 def looking_at(name: str) -> AbstractContextManager[Session]:
     """The deployment of that name, to look at."""
-    return wiring.looking(wiring.saved_spec(name))
+    return opening.looking(opening.saved_spec(name))
 
 
 def chosen(session: Session, host: str | None) -> Host:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from provisioner import steps
+from provisioner.deployment import Session
+from provisioner.hosts.expected import unlisted_types
 from provisioner.inventory.spec import Spec
-from provisioner.operations import places, wiring
+from provisioner.operations import opening, places
+from provisioner.operations.wiring import local_home
 from provisioner.step import Plan, PlannedResource, Presence, RenderedFile
 
 
@@ -72,7 +76,28 @@ def plan(spec: Spec, *, online: bool = False) -> PlanDocument:
     For provider: local this machine is asked for its CPUs; with `online` the service about instance types that the
     catalog lacks. Raises UsageError for what cannot work.
     """
-    return document(steps.plan(wiring.for_plan(spec, online=online)))
+    return document(steps.plan(described(spec, online=online)))
+
+
+def described(spec: Spec, *, online: bool = False) -> Session:
+    """A deployment that can only be described. For provider: local this machine is asked for its CPUs.
+
+    `online`: the service is asked about instance types that the catalog lacks.
+    """
+    if spec.provider != "local":
+        described_types = None
+        if online and spec.creates_instances and unlisted_types(spec.cloud):
+            from provisioner.steps.instance_types import ask
+
+            _, cloud = places.of_inventory(spec, lambda text: None)
+            described_types = ask(cloud, spec.cloud)
+        return Session(spec, described_types=described_types)
+    from provisioner.adapters.local import LocalConnection
+    from provisioner.adapters.store import state_root
+    from provisioner.hosts.facts import FACTS_SCRIPT, parse_facts
+
+    facts = parse_facts(LocalConnection("localhost", home=Path.home()).run(FACTS_SCRIPT).output, "localhost")
+    return Session(spec, local_facts=replace(facts, home=str(local_home(state_root() / spec.name))))
 
 
 def existing(spec: Spec) -> Sequence[StepFinding]:
@@ -90,8 +115,8 @@ def existing(spec: Spec) -> Sequence[StepFinding]:
     if state.removed_at:
         return ()
     if spec.creates_instances:
-        wiring.check_place(spec.name, state.place, places.of_inventory(spec, lambda text: None)[0])
-    wiring.check_hosts(state, spec)
-    with wiring.looking(wiring.hasty(spec)) as session:
+        opening.check_place(spec.name, state.place, places.of_inventory(spec, lambda text: None)[0])
+    opening.check_hosts(state, spec)
+    with opening.looking(opening.hasty(spec)) as session:
         findings = Runner(session, steps.plan(session), lambda event: None).preview()
     return tuple(StepFinding(step.name, finding.presence, finding.detail) for _, step, finding in findings)

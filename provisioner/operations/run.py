@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from provisioner import inventory, steps
 from provisioner.errors import StateError, UsageError
 from provisioner.inventory.spec import WorkloadSpec
-from provisioner.operations import wiring
+from provisioner.operations import opening
 from provisioner.operations.report import measured_in_this_life
 from provisioner.reporting.report import Report
 from provisioner.runner import Event, Runner
@@ -31,10 +31,10 @@ def run(
         UsageError: the changes do not make a workload.
         StateError: there is no such deployment, or it was removed.
     """
-    saved = wiring.saved_spec(name, whole=True)
+    saved = opening.saved_spec(name, whole=True)
     spec = saved.model_copy(update={"workload": changed(saved.workload, changes or {})})
     inventory.check_workload(spec)
-    with wiring.opened(spec, emit, create=False) as (session, record):
+    with opening.opened(spec, emit, create=False) as (session, record):
         if session.store.state.removed_at:
             raise StateError(f"{name} was removed", "`provisioner up` makes it anew")
         if spec.creates_instances:

@@ -11,7 +11,7 @@ from provisioner.deployment import Host, Session
 from provisioner.deployment.state import State
 from provisioner.errors import ProvisionerError
 from provisioner.fan_out import fan_out
-from provisioner.operations import places, wiring
+from provisioner.operations import opening, places
 from provisioner.ports import ContainerState
 from provisioner.resources import TAG_NAME, TAG_RUN, Instance
 from provisioner.steps.spark import is_ours, live_workers, master_page
@@ -145,7 +145,7 @@ def status(name: str, *, at: datetime | None = None) -> Status:
     from provisioner.adapters.store import FolderStore
 
     state = FolderStore.open(name, create=False).state
-    spec = wiring.saved_spec(name)
+    spec = opening.saved_spec(name)
     now = at or datetime.now(timezone.utc)
     results = len(state.latest_results)
     if state.removed_at:
@@ -192,8 +192,8 @@ def with_running(deployment_status: Status) -> Status:
     asked = [host for host in deployment_status.hosts if host.may_be_asked]
     if not asked:
         return deployment_status
-    spec = wiring.hasty(wiring.saved_spec(deployment_status.name))
-    with wiring.looking(spec) as session:
+    spec = opening.hasty(opening.saved_spec(deployment_status.name))
+    with opening.looking(spec) as session:
         first = session.hosts[0]
         answers = fan_out(lambda host: running_on(session.host(host.name), first), asked, on_interrupt=session.close)
         running = {host.name: answer for host, answer in zip(asked, answers, strict=True)}

@@ -8,6 +8,7 @@ from typing import Any
 
 from provisioner.errors import LeftoverError
 from provisioner.operations import places
+from provisioner.operations.down import Proof, listed
 from provisioner.ports import Cloud
 from provisioner.render import counted
 from provisioner.resources import TAG_NAME, Resource
@@ -21,7 +22,7 @@ class Leftovers:
     cloud: Cloud
     resources: tuple[Resource, ...]
 
-    def remove(self) -> None:
+    def remove(self) -> Proof:
         """Remove all of it, and look again. Raises LeftoverError when something is still there at the end."""
         for kind in KINDS:
             ids = [resource.id for resource in self.resources if resource.kind == kind]
@@ -33,10 +34,11 @@ class Leftovers:
             raise LeftoverError(
                 f"the sweep left {counted(len(left), 'resource')} behind:\n{listing}\n", "run the sweep again"
             )
+        return Proof.of(self.cloud, {TAG_NAME: ""})
 
     def as_json(self) -> dict[str, Any]:
         """What was removed, as `sweep --json` shows it."""
-        return {"removed": [{"kind": r.kind, "id": r.id, "name": r.name} for r in self.resources], "left": []}
+        return {"removed": listed(self.resources), "left": []}
 
 
 def leftovers(region: str, emit: Callable[[Event], None] = lambda event: None) -> Leftovers:

@@ -25,7 +25,8 @@ from provisioner.deployment.journal import Journal
 from provisioner.deployment.state import GivenImage, Place, State
 from provisioner.errors import DriftError
 from provisioner.hosts.address import HostAddress
-from provisioner.operations import wiring
+from provisioner.operations import opening, wiring
+from provisioner.operations.up import has_images
 from tests.support.cli import PATIENCE_S, command, environment, provisioner, write
 from tests.support.deployments import began, left_open, place_of, spec
 from tests.support.ssh_server import free_port
@@ -97,7 +98,7 @@ def test_report_in_every_other_format(tmp_path: Path) -> None:
 
 def test_report_of_what_was_removed_is_still_there() -> None:
     store = deployed(results=BOTH)
-    wiring.ended(store)
+    opening.ended(store)
     assert "17.000" in provisioner("report", "mine").out
 
 
@@ -187,7 +188,7 @@ def test_status_json() -> None:
 
 def test_status_of_what_was_removed() -> None:
     store = deployed()
-    wiring.ended(store)
+    opening.ended(store)
     assert provisioner("status", "mine", "--json").json["state"] == "removed"
     assert "removed" in provisioner("status").out
 
@@ -247,7 +248,7 @@ def test_logs_show_what_commands_printed_on_the_host_that_is_named() -> None:
     store = deployed()
     store.append("logs/train-float32.log", "a line of the training")
     store.append("logs/localhost.log", "a line of apt's")
-    wiring.ended(store)
+    opening.ended(store)
     assert "a line of apt's" not in provisioner("logs", "mine").out
     named = provisioner("logs", "mine", "--host", "localhost").out
     assert "a line of apt's" in named
@@ -271,18 +272,18 @@ def test_a_deployments_secrets_do_not_show_in_its_hosts_logs(monkeypatch: pytest
 def test_a_registrys_password_is_not_asked_for_again_while_every_host_has_the_image() -> None:
     text = STATIC.replace("runtime: host\n", "runtime: docker\nimage: {pull: x/y:1}\n")
     spec = inventory.parse(text)
-    assert not wiring.has_images(spec)
+    assert not has_images(spec)
     store = deployed(text)
-    assert not wiring.has_images(spec)
+    assert not has_images(spec)
     with store.changing() as state:
         state.images = {"a": GivenImage(tag="x/y:1", digest="sha256:1")}
-    assert wiring.has_images(spec)
-    assert not wiring.has_images(inventory.parse(text.replace("x/y:1", "x/y:2")))
-    wiring.ended(store)
-    assert not wiring.has_images(spec)
-    with wiring.opened(spec, lambda event: None, create=True):  # a new life: of its hosts nothing is known
+    assert has_images(spec)
+    assert not has_images(inventory.parse(text.replace("x/y:1", "x/y:2")))
+    opening.ended(store)
+    assert not has_images(spec)
+    with opening.opened(spec, lambda event: None, create=True):  # a new life: of its hosts nothing is known
         pass
-    assert not wiring.has_images(spec)
+    assert not has_images(spec)
 
 
 # ------------------------------------------------------------------------------------------------ one at a time
@@ -351,7 +352,7 @@ def test_run_refuses_what_cannot_be() -> None:
     wrong = provisioner("run", "mine", "--dtype", "float16")
     assert wrong.code == 2
     assert "dtypes" in wrong.err
-    wiring.ended(store)
+    opening.ended(store)
     gone = provisioner("run", "mine")
     assert gone.code == 1
     assert "mine was removed" in gone.err
@@ -368,8 +369,8 @@ def test_a_new_life_begins_with_nothing_of_the_last_but_what_was_measured() -> N
     store = deployed(results=BOTH, runs={"train-float32": 1}, **ONE_LIFE)
     last = store.state
     token = left_open(journal(store), "vpc")
-    wiring.ended(store)
-    wiring.begin(store, inventory.parse(MINE), LOCAL)
+    opening.ended(store)
+    opening.begin(store, inventory.parse(MINE), LOCAL)
     assert store.state.run_id != last.run_id
     assert store.state.unresolved == []
     assert left_open(journal(store), "vpc") != token
@@ -383,11 +384,11 @@ def test_a_new_life_begins_with_nothing_of_the_last_but_what_was_measured() -> N
 def test_going_on_keeps_everything() -> None:
     store = deployed(results=BOTH)
     first, token = store.state.run_id, left_open(journal(store), "vpc")
-    wiring.begin(store, inventory.parse(MINE + "workload: {steps: 7}\n"), LOCAL)
+    opening.begin(store, inventory.parse(MINE + "workload: {steps: 7}\n"), LOCAL)
     assert store.state.run_id == first
     assert left_open(journal(store), "vpc") == token
     assert len(store.state.measured) == 2
-    assert wiring.saved_spec("mine").workload.steps == 7
+    assert opening.saved_spec("mine").workload.steps == 7
 
 
 A_HOST = HostAddress("mine-001", "192.0.2.1", "192.0.2.1")
@@ -425,18 +426,18 @@ def test_what_the_new_inventory_would_leave_on_the_hosts_is_drift(
     store = began(first, hosts=(A_HOST,) if first.creates_instances else ())
     kept = store.state.inventory
     with pytest.raises(DriftError, match=re.escape(message)) as caught:
-        wiring.begin(store, new, place_of(new))
+        opening.begin(store, new, place_of(new))
     assert caught.value.remedy == "change the inventory back, or `provisioner down mine` first"
     assert store.state.inventory == kept
-    wiring.ended(store)
-    wiring.begin(store, new, place_of(new))
+    opening.ended(store)
+    opening.begin(store, new, place_of(new))
 
 
 def test_where_no_instance_is_there_yet_nothing_would_be_left() -> None:
     first = spec(name="mine")
     store = began(first)
-    wiring.begin(store, spec(name="mine", **DOCKER), place_of(first))
-    assert wiring.saved_spec("mine").runtime == "docker"
+    opening.begin(store, spec(name="mine", **DOCKER), place_of(first))
+    assert opening.saved_spec("mine").runtime == "docker"
 
 
 # ------------------------------------------------------------------------------------------------ interrupted

@@ -12,7 +12,7 @@ import pytest
 from provisioner import steps
 from provisioner.adapters.store import FolderStore, state_root
 from provisioner.errors import CloudUnavailableError
-from provisioner.operations import wiring
+from provisioner.operations import opening
 from provisioner.runner import Runner
 from provisioner.simulator import background
 from provisioner.simulator.server import Simulator
@@ -104,7 +104,7 @@ def test_where_nobody_answers_down_says_so_and_forgets_nothing(site: Site, monke
     endpoint = site.simulator.endpoint
     site.simulator.__exit__()
     with (
-        wiring.opened(wiring.saved_spec("demo"), lambda event: None, create=False) as (session, emit),
+        opening.opened(opening.saved_spec("demo"), lambda event: None, create=False) as (session, emit),
         pytest.raises(
             CloudUnavailableError, match=f"demo lives in .*{endpoint}.*if that simulator has ended"
         ) as caught,

@@ -13,7 +13,7 @@ from provisioner.deployment.journal import Journal
 from provisioner.deployment.state import Place, State
 from provisioner.hosts.address import HostAddress
 from provisioner.inventory.spec import Dtype, Spec
-from provisioner.operations import wiring
+from provisioner.operations import opening
 from provisioner.resources import Kind
 from provisioner.runner import Event, Runner
 from provisioner.step import Finding, Phase, Plan, Step
@@ -52,7 +52,7 @@ def place_of(spec: Spec) -> Place:
 def began(spec: Spec, **fields: Any) -> FolderStore:
     """The folder of a deployment that `up` has begun; `fields` of its state are as given."""
     store = FolderStore.open(spec.name, create=True)
-    wiring.begin(store, spec, place_of(spec))
+    opening.begin(store, spec, place_of(spec))
     with store.changing() as state:
         for field, value in fields.items():
             setattr(state, field, value)

@@ -19,7 +19,7 @@ from provisioner.cli.console import report_error
 from provisioner.deployment.state import parse
 from provisioner.errors import ProvisionerError
 from provisioner.inventory import load
-from provisioner.operations import wiring
+from provisioner.operations import opening
 from provisioner.runner import Event, Runner
 from provisioner.step import Plan
 
@@ -50,7 +50,7 @@ def main() -> int:
         print(json.dumps(event.as_json()), file=sys.stderr, flush=True)
 
     try:
-        with wiring.opened(load(options.inventory), show, create=True) as (session, emit):
+        with opening.opened(load(options.inventory), show, create=True) as (session, emit):
             full = steps.plan(session)
             outcome = Runner(session, Plan(full.name, full.phases[: options.phases]), emit).up()
     except ProvisionerError as error:

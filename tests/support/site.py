@@ -16,7 +16,7 @@ from unittest.mock import patch
 
 from provisioner import steps
 from provisioner.inventory import load
-from provisioner.operations import wiring
+from provisioner.operations import opening
 from provisioner.runner import Runner
 from provisioner.simulator.server import Simulator
 from provisioner.step import Plan
@@ -73,7 +73,7 @@ class Site:
         changed."""
         with (
             patch.dict(os.environ, PROVISIONER_ENDPOINT=self.simulator.endpoint),
-            wiring.opened(load(inventory), lambda event: None, create=True) as (session, emit),
+            opening.opened(load(inventory), lambda event: None, create=True) as (session, emit),
         ):
             full = steps.plan(session)
             outcome = Runner(session, Plan(full.name, full.phases[:phases]), emit).up()
