@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from provisioner.operations.sweep import leftovers as leftovers
     from provisioner.operations.up import up as up
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _MODULES = {
     "load": "inventory",

@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 import pytest
 
-from provisioner.cli import places
+from provisioner.operations import places
 from tests.support.site import ONE_OF_EACH, Site
 
 CREATING = {

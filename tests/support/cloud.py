@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from provisioner.errors import CloudRefusedError, NoCapacityError
 from provisioner.resources import (
@@ -22,6 +22,9 @@ from provisioner.resources import (
     Resource,
     TypeOffer,
 )
+
+Answer = TypeVar("Answer")
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJl3dIeudNqd0DPMRD6OIh65tjkxFNOtGcwWB2gCgPhk"
 
@@ -51,7 +54,7 @@ class Call:
     args: tuple[Any, ...]
 
 
-def _call(method: Any) -> Any:
+def _call(method: Method) -> Method:
     """A method of the port: it is logged, it can be told to fail, and the process can die before or after it."""
     verbs = ("create_", "import_", "run_", "set_", "tag", "untag", "authorize", "revoke", "delete")
     changes = method.__name__.startswith(verbs)
@@ -72,7 +75,7 @@ def _call(method: Any) -> Any:
             self.fuse.cross()
         return answer
 
-    return call
+    return cast(Method, call)
 
 
 class FakeCloud:
@@ -114,7 +117,7 @@ class FakeCloud:
             instance_id, "Success", 0, f"{HOST_KEY} root@{instance_id}\n"
         )
         self._numbers = itertools.count(1)
-        self._answers: dict[str, tuple[Any, Any]] = {}
+        self._answers: dict[str, tuple[object, Any]] = {}
         self._unseen: dict[str, int] = {}
 
     # ------------------------------------------------------------------------------------------------- for tests
@@ -129,7 +132,7 @@ class FakeCloud:
 
     def add(self, kind: Kind, tags: Mapping[str, str], **fields: Any) -> str:
         """Something that somebody made."""
-        identifier = fields.pop("id", f"{kind}-{next(self._numbers)}")
+        identifier: str = fields.pop("id", f"{kind}-{next(self._numbers)}")
         self.resources[identifier] = Resource(kind, identifier, fields.pop("name", "n"), tags=dict(tags), **fields)
         self._unseen[identifier] = self.hidden
         return identifier
@@ -311,11 +314,12 @@ class FakeCloud:
             return False
         return True
 
-    def _once(self, token: str, asked: Any, make: Callable[[], Any]) -> Any:
+    def _once(self, token: str, asked: Any, make: Callable[[], Answer]) -> Answer:
         if token in self._answers:
             before, answer = self._answers[token]
             if before != asked:
                 raise CloudRefusedError("another call had this token", code="IdempotentParameterMismatch")
-            return answer
-        self._answers[token] = (asked, make())  # a call that is refused uses no token up
-        return self._answers[token][1]
+            return cast(Answer, answer)
+        made = make()  # a call that is refused uses no token up
+        self._answers[token] = (asked, made)
+        return made

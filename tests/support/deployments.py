@@ -122,7 +122,9 @@ class Bench:
         self.caller: tuple[str, ...] = (CALLER,)
         self.told: list[str] = []
         self.events: list[Event] = []
-        self.store = FusedStore.open(spec.name, create=True)
+        store = FusedStore.open(spec.name, create=True)
+        assert isinstance(store, FusedStore)
+        self.store = store
         self.store.fuse = self.cloud.fuse
         if not self.store.began:
             self.store.keep(State.begin(spec, place_of(spec), self.clock.now()).model_copy(update={"run_id": run_id}))

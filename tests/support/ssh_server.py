@@ -163,7 +163,7 @@ class SshServer:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(child.pid, signal.SIGKILL)
                 child.wait()
-                for pipe in (child.stdin, child.stdout, child.stderr):
+                for pipe in filter(None, (child.stdin, child.stdout, child.stderr)):
                     pipe.close()
 
         self._servers.call(end())
