@@ -7,7 +7,7 @@ spaces of known_hosts). Patterns have neither look-around nor flags: pydantic re
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -37,9 +37,16 @@ def _named(git: str) -> str:
     return git
 
 
+def _ipv4(text: str) -> str:
+    if not isinstance(ip_address(text), IPv4Address):
+        raise ValueError("is an IPv6 address; the processes of the cluster find each other by IPv4")
+    return text
+
+
 Cidr = Annotated[str, AfterValidator(_cidr)]
 HostName = Annotated[str, Field(pattern=HOST_NAME)]
 Address = Annotated[str, Field(pattern=f"{HOST_NAME}|^{_IPV6}$")]
+Ipv4 = Annotated[str, AfterValidator(_ipv4)]
 User = Annotated[str, Field(pattern=USER)]
 HostKey = Annotated[str, Field(pattern=r"^(ssh|ecdsa|sk)-[A-Za-z0-9@.-]+ +[A-Za-z0-9+/]+=*( .*)?$")]
 

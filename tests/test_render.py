@@ -83,7 +83,8 @@ def test_values_go_in_as_they_are() -> None:
         "spark/spark-defaults.conf",
         authenticate="true",
         event_folder="/a&b",
-        master="<m>",
+        master="spark://<m>:7077",
+        history_page_port=18080,
         more=[("key", "\"quoted\" & 'more'")],
     )
     assert "spark.eventLog.dir=file:///a&b\n" in text

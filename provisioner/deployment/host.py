@@ -12,7 +12,7 @@ from provisioner.deployment.deployment import Deployment
 from provisioner.deployment.recording import RecordedConnection, RecordedShell, Recording
 from provisioner.deployment.state import GivenImage
 from provisioner.errors import ConnectError, StateError
-from provisioner.hosts.address import HostAddress
+from provisioner.hosts.address import HostAddress, private_address
 from provisioner.hosts.expected import expected_facts
 from provisioner.hosts.facts import FACTS_SCRIPT, Cpu, HostFacts, parse_facts
 from provisioner.inventory.spec import Spec
@@ -88,14 +88,20 @@ class Host:
 
     @property
     def address(self) -> HostAddress:
-        """Where it is. Raises StateError while it does not exist."""
+        """Where it is; of a host that is there already, its private address as far as its facts are known.
+
+        Raises StateError while it does not exist.
+        """
         spec = self.spec
         if spec.provider == "local":
             return HostAddress(self.name, "127.0.0.1", "127.0.0.1")
         for given in spec.hosts:
             if given.name == self.name:
                 port, user = given.port or spec.ssh.port, given.user or spec.ssh.user
-                return HostAddress(self.name, given.address, given.address, port, user)
+                private = given.private_address
+                if private is None:
+                    private = private_address(given.address, self._facts) if self._facts else given.address
+                return HostAddress(self.name, given.address, private, port, user)
         for address in self._reach.addresses() if self._reach else ():
             if address.name == self.name:
                 return address

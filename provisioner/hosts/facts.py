@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
 from provisioner.errors import HostError
 from provisioner.forms import ABSOLUTE_PATH, HOST_NAME, USER
+from provisioner.hosts.limits import LIMITS_SCRIPT, NO_LIMITS, Limits, parse_limits
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,11 @@ class Cpu:
 
 @dataclass(frozen=True)
 class HostFacts:
-    """What a host is, read in one round trip. `cpus` holds those that a login may run on."""
+    """What a host is, read in one round trip. `cpus` holds those that a login may run on.
+
+    `addresses` are the host's own IPv4 addresses, `route_address` the one it has on the way to the rest of the world;
+    empty where it does not tell.
+    """
 
     hostname: str
     home: str
@@ -37,6 +43,9 @@ class HostFacts:
     disk_free_gib: float
     programs: frozenset[str] = frozenset()
     kernel: str = ""
+    limits: Limits = NO_LIMITS
+    addresses: tuple[str, ...] = ()
+    route_address: str = ""
 
 
 _PACKAGE_MANAGERS = {"apt-get": "apt", "dnf": "dnf", "yum": "yum"}  # in order of preference: dnf hosts have yum too
@@ -67,8 +76,14 @@ echo "[memory]"
 grep MemTotal /proc/meminfo 2>/dev/null
 echo "[disk]"
 df -Pk "$HOME" 2>/dev/null || df -Pk /
+echo "[network]"
+ip -4 -o addr show 2>/dev/null
+ip -4 route get 192.0.2.1 2>/dev/null
+echo "[limits]"
+{LIMITS_SCRIPT}
+:
 """.strip()
-"""POSIX sh; a fixed number of processes however many CPUs there are; needs no root and changes nothing."""
+"""POSIX sh; as many processes however many CPUs there are; needs no root and changes nothing."""
 
 
 _FORMS = {
@@ -107,6 +122,9 @@ def parse_facts(output: str, host: str) -> HostFacts:
             disk_free_gib=_gib(sections["disk"][-1].split()[3]),
             programs=programs,
             kernel=basics.get("kernel", ""),
+            limits=parse_limits(sections.get("limits", ()), of_root=basics["user"] == "root"),
+            addresses=_words_after("inet", sections.get("network", ())),
+            route_address=next(iter(_words_after("src", sections.get("network", ()))), ""),
         )
     except (KeyError, IndexError, ValueError) as error:
         raise HostError(
@@ -157,6 +175,16 @@ def _pairs(lines: Iterable[str], separator: str) -> dict[str, str]:
         if found:
             pairs.setdefault(key.strip(), value.strip().strip("\"'"))
     return pairs
+
+
+def _words_after(word: str, lines: Iterable[str]) -> tuple[str, ...]:
+    """The IPv4 address that follows a word, in each line of `ip` that has the word."""
+    found = []
+    for line in lines:
+        words = line.split()
+        if word in words[:-1]:
+            found.append(str(IPv4Address(words[words.index(word) + 1].partition("/")[0])))
+    return tuple(found)
 
 
 def _gib(kib: str) -> float:

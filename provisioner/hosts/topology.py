@@ -6,6 +6,9 @@ The rules, for any machine:
 - Every NUMA node gets a worker while there are enough; each further worker goes where it finds the most cores.
 - The cores of a node are shared out evenly and in order; what is left over goes to its first workers.
 - With fewer workers than nodes, whole nodes stay idle, since a worker never spans nodes; `warnings` says so.
+- `auto` leaves a node idle whose workers have less than half the cores of others, where all are faster without them:
+  the smallest worker sets the pace.
+- A quota of CPU time leaves as many cores as it pays for, the first ones; more only where more workers are asked for.
 """
 
 from __future__ import annotations
@@ -41,28 +44,67 @@ class WorkerSet:
         return ",".join(f"{first}-{last}" if last > first else f"{first}" for first, last in ranges)
 
 
+@dataclass(frozen=True)
+class Room:
+    """What a host's limits leave: `cores` of CPU time, and how many `workers` `auto` may start; None for no limit."""
+
+    cores: int | None = None
+    workers: int | None = None
+
+
+NO_LIMIT = Room()
+
+
 def physical_cores(cpus: Iterable[Cpu]) -> int:
     """How many cores these CPUs are, threads of one counted once. A core's number is its own within a socket only."""
     return len({(cpu.socket, cpu.core) for cpu in cpus})
 
 
-def worker_sets(cpus: Sequence[Cpu], workers: int | Literal["auto"]) -> list[WorkerSet]:
+def worker_sets(cpus: Sequence[Cpu], workers: int | Literal["auto"], room: Room = NO_LIMIT) -> list[WorkerSet]:
     """Divide a host's CPUs among its workers, in the order of nodes and CPU numbers.
 
     Raises UsageError when there are more workers than cores, or no CPUs.
     """
-    nodes = _cores_by_node(cpus)
     total = physical_cores(cpus)
     if not total:
         raise UsageError("no CPU is known to divide among workers")
-    count = auto_workers(cpus) if workers == "auto" else workers
-    if not 1 <= count <= total:
+    if workers == "auto":
+        return _auto_sets(_first_cores(cpus, room.cores or total), room)
+    if not 1 <= workers <= total:
         raise UsageError(
-            f"{count} workers cannot each have a whole core: the host has {total} cores ({len(cpus)} CPUs)",
+            f"{workers} workers cannot each have a whole core: the host has {total} cores ({len(cpus)} CPUs)",
             f"ask for 1 to {total} workers" if total > 1 else "ask for 1 worker",
         )
+    return _divided(_first_cores(cpus, max(room.cores or total, workers)), workers)
+
+
+def _auto_sets(cpus: Sequence[Cpu], room: Room) -> list[WorkerSet]:
+    sets = _divided(cpus, min(auto_workers(cpus), room.workers or len(cpus)))
+    largest = max(worker.physical_cores for worker in sets)
+    slow = {worker.node for worker in sets if 2 * worker.physical_cores < largest}
+    if not slow:
+        return sets
+    without = _auto_sets([cpu for cpu in cpus if cpu.node not in slow], room)
+    return max(sets, without, key=_pace)
+
+
+def _pace(sets: Sequence[WorkerSet]) -> int:
+    """How much they get done together: all wait for the smallest after each step."""
+    return len(sets) * min(worker.physical_cores for worker in sets)
+
+
+def _first_cores(cpus: Sequence[Cpu], number: int) -> list[Cpu]:
+    """The CPUs of so many cores, node by node."""
+    cores = sorted({(cpu.node, cpu.socket, cpu.core) for cpu in cpus})
+    kept = set(cores[:number])
+    return [cpu for cpu in cpus if (cpu.node, cpu.socket, cpu.core) in kept]
+
+
+def _divided(cpus: Sequence[Cpu], workers: int) -> list[WorkerSet]:
+    """As many workers as there are to be, given that there are enough cores."""
+    nodes = _cores_by_node(cpus)
     sets = []
-    for node, share in _share_out({node: len(cores) for node, cores in nodes.items()}, count).items():
+    for node, share in _share_out({node: len(cores) for node, cores in nodes.items()}, workers).items():
         cores = nodes[node]
         each, left_over = divmod(len(cores), share) if share else (0, 0)
         begin = 0
@@ -84,12 +126,12 @@ def auto_workers(cpus: Sequence[Cpu]) -> int:
     return max(wanted, len({cpu.node for cpu in cpus}))
 
 
-def warnings(cpus: Sequence[Cpu], sets: Sequence[WorkerSet]) -> list[str]:
+def warnings(cpus: Sequence[Cpu], sets: Sequence[WorkerSet], room: Room = NO_LIMIT) -> list[str]:
     """What a person should know of a division: idle cores, and workers of different size."""
     found = []
     total = physical_cores(cpus)
-    idle = total - sum(worker.physical_cores for worker in sets)
-    if idle:
+    idle = min(total, room.cores or total) - sum(worker.physical_cores for worker in sets)
+    if idle > 0:
         found.append(f"{idle} of {total} cores stay idle: a worker does not span NUMA nodes; more workers use them")
     sizes = sorted({worker.physical_cores for worker in sets})
     if len(sizes) > 1:

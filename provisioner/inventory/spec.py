@@ -32,6 +32,7 @@ from provisioner.forms import (
     HostKey,
     HostName,
     Image,
+    Ipv4,
     Registry,
     SettingName,
     Url,
@@ -122,6 +123,9 @@ Recipe = Annotated[str, _NamedIn(catalog.image_recipes)]
 VariableName = Annotated[Variable, AfterValidator(_variable)]
 
 
+Port = Annotated[int, Field(ge=1024, le=65535)]
+
+
 class SystemDiskSpec(_Spec):
     """The system disk; category and level are always sent, since the service's defaults have changed over time."""
 
@@ -210,10 +214,15 @@ class SshSpec(_Spec):
 
 
 class HostSpec(_Spec):
-    """A host that exists already (`provider: static`). `host_key` is a line as in an `ssh_host_*_key.pub` file."""
+    """A host that exists already (`provider: static`). `host_key` is a line as in an `ssh_host_*_key.pub` file.
+
+    `address` is where it is logged into, `private_address` what Spark binds and the other hosts reach it by: unless
+    given it is `address` where the host has that itself, else its own address on the way to the rest of the world.
+    """
 
     name: str = Field(pattern=r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
     address: Address
+    private_address: Ipv4 | None = None
     user: User | None = None
     port: int | None = Field(default=None, ge=1, le=65535)
     host_key: HostKey | None = None
@@ -278,16 +287,25 @@ class ImageSpec(_Spec):
 
 class SparkSpec(_Spec):
     """The Spark standalone cluster. `workers` counts per host; memory strings are Spark's own (`512m`, `18g`), None is
-    what the engine needs."""
+    what the engine needs. The ports are those of the first host."""
 
     workers: Literal["auto"] | Annotated[int, Field(ge=1, le=256)] = "auto"
     home: AbsolutePath | None = None
     master: Literal["address", "hostname"] = "address"
+    master_port: Port = 7077
+    master_page_port: Port = 8080
+    history_page_port: Port = 18080
     authenticate: bool = True
     driver_memory: str | None = Field(default=None, pattern=r"^\d+[mg]$")
     executor_memory: str | None = Field(default=None, pattern=r"^\d+[mg]$")
     settings: dict[SettingName, str] = {}
     submit_settings: dict[SettingName, str] = {}
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> SparkSpec:
+        if len({self.master_port, self.master_page_port, self.history_page_port}) < 3:
+            raise ValueError("master_port, master_page_port and history_page_port have to differ")
+        return self
 
 
 class SampleSpec(_Spec):

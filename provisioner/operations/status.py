@@ -213,7 +213,7 @@ def running_on(host: Host, first: Host) -> Running:
         if host.spec.workload.engine != "local":
             page = master_page(first)
             workers = live_workers(page) if page and is_ours(first, page) else []
-            names = {host.address.private, host.facts().hostname}
+            names = {host.facts().hostname, host.address.private}
             answer = replace(answer, workers=sum(worker.host in names for worker in workers))
     except ProvisionerError as error:
         return Running(problem=error.message)

@@ -14,8 +14,8 @@ from provisioner.errors import ConnectError, HostError, ProvisionerError
 from provisioner.ports import Connection
 from provisioner.step import Presence
 from provisioner.steps import plan
-from provisioner.steps.history import HISTORY_PORT, HistoryStep
-from provisioner.steps.spark import MASTER_PAGE_PORT, is_ours, live_workers, master_page
+from provisioner.steps.history import HistoryStep
+from provisioner.steps.spark import is_ours, live_workers, master_page
 
 APPLICATION_PORT = 4040
 
@@ -38,26 +38,28 @@ def pages(session: Session, tell: Callable[[str], None]) -> list[Page]:
     """
     first = session.hosts[0]
     history = _history(session, tell)
-    by_hostname = session.spec.spark.master == "hostname"  # then Spark listens on every address
+    spark = session.spec.spark
+    by_hostname = spark.master == "hostname"  # then Spark listens on every address
 
     def page(title: str, host: Host, port: int) -> Page:
         return Page(title, host.connection(), "127.0.0.1" if by_hostname else host.address.private, port)
 
-    hosts = {host.address.private: host for host in session.hosts}
-    hosts |= {host.facts().hostname: host for host in session.hosts}
+    hosts = {host.facts().hostname: host for host in session.hosts}
+    hosts |= {host.address.private: host for host in session.hosts}
     pages = []
     master = master_page(first)
     if master is not None and not is_ours(first, master):
-        tell(f"port {MASTER_PAGE_PORT} of {first.name} has the page of another Spark than {session.deployment.name}'s")
+        port, name = spark.master_page_port, session.deployment.name
+        tell(f"port {port} of {first.name} has the page of another Spark than {name}'s")
     else:  # also where nothing answers: the page opens once the master is back
-        pages.append(page("Spark master", first, MASTER_PAGE_PORT))
+        pages.append(page("Spark master", first, spark.master_page_port))
         for worker in live_workers(master or {}):
             host = hosts.get(worker.host)
             if host and worker.page_port:
                 pages.append(page(f"worker on {host.name}", host, worker.page_port))
     pages.append(page("running application", first, APPLICATION_PORT))
     if history:
-        pages.append(page("history", first, HISTORY_PORT))
+        pages.append(page("history", first, spark.history_page_port))
     return pages
 
 

@@ -8,8 +8,6 @@ from provisioner.render import render
 from provisioner.step import ABSENT, PRESENT, Description, Finding, RenderedFile
 from provisioner.steps.spark import Layout, SparkStep
 
-HISTORY_PORT = 18080
-
 
 class HistoryStep(SparkStep):
     """The history server on the first host. Nothing waits for its page: training has no need of it."""
@@ -39,7 +37,7 @@ class HistoryStep(SparkStep):
         """Start it. Raises HostError when its port is taken."""
         layout = self.layout
         self.stop(_pids(layout))
-        self.check_ports(HISTORY_PORT)
+        self.check_ports(self._spec.spark.history_page_port)
         shell, script = self._host.shell(), self._script(layout)
         shell.put(script.content.encode(), script.path, mode=script.mode)
         shell.run(f"bash {shlex.quote(script.path)}", timeout_s=60)

@@ -9,6 +9,7 @@ from provisioner import catalog
 from provisioner.deployment.host import Host
 from provisioner.errors import HostError, HostKeyError
 from provisioner.hosts import topology
+from provisioner.hosts.address import check_cluster_address
 from provisioner.hosts.expected import missing_flags, missing_words
 from provisioner.hosts.facts import HostFacts
 from provisioner.inventory.mirrors import trusted_host
@@ -52,6 +53,9 @@ class LoginStep(HostStep):
             if self._read_keys is None:
                 raise
             return Finding(Presence.ABSENT, "it shows another host key than the known one")
+        by_address = self._spec.workload.engine != "local" and self._spec.spark.master == "address"
+        if by_address and self._spec.provider == "static":
+            check_cluster_address(self._host.name, self._host.cluster_address, facts)
         bf16 = catalog.bf16_of(facts.cpu_flags)
         rented = self._host.rented_type
         missing = missing_flags(facts, rented)

@@ -15,13 +15,11 @@ from provisioner.render import render
 from provisioner.reporting import report
 from provisioner.step import RenderedFile
 from provisioner.steps.sample import sample_root
-from provisioner.steps.spark import Layout
+from provisioner.steps.spark import MEMORY, Layout
 
 _OPTIONS = (
     "augment", "classes", "image_size", "sequence_length", "optimizer", "learning_rate", "label_smoothing", "seed"
 )  # fmt: skip
-MEMORY = {"spark": "1g", "tfpark": "4g"}
-"""Java heap of driver and executors by engine: BigDL holds the weights there, several times over."""
 
 
 class RunScript:
@@ -64,7 +62,8 @@ class RunScript:
         }
         if work.engine == "local":
             cores = topology.physical_cores(self._first.facts_or_expected.cpus)
-            common |= {"threads": cores, "work_folder": shlex.quote(layout.work)}
+            threads = min(cores, layout.room.cores or cores)
+            common |= {"threads": threads, "work_folder": shlex.quote(layout.work)}
             text = render("spark/run-local.sh", **common, arguments=self._arguments())
         elif work.source:
             text = self._sample(layout, {**common, **self._submit(layout)})
@@ -83,7 +82,7 @@ class RunScript:
         )
         return {
             "workers": self.workers,
-            "master": layout.master_in_script,
+            "master": layout.master_url_in_script,
             "spark_home": layout.spark_home,
             "driver_memory": spark.driver_memory or MEMORY[engine],
             "executor_memory": spark.executor_memory or MEMORY[engine],

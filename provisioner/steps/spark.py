@@ -14,7 +14,9 @@ from typing import Any
 from provisioner import catalog
 from provisioner.deployment.host import Host
 from provisioner.errors import HostError, ProvisionerError
-from provisioner.hosts import topology
+from provisioner.hosts import room, topology
+from provisioner.hosts.limits import NO_LIMITS, Limits
+from provisioner.hosts.room import Needs, heap_gib
 from provisioner.render import counted, render
 from provisioner.secret import Secret
 from provisioner.step import ABSENT, PRESENT, Description, Finding, Presence, RenderedFile
@@ -24,9 +26,9 @@ from provisioner.steps.host import remove_work_folder
 from provisioner.steps.watch import parse_ended
 from provisioner.waiting import wait_until
 
-MASTER_PORT = 7077
-MASTER_PAGE_PORT = 8080
 READY_DEADLINE_S = 120.0
+MEMORY = {"spark": "1g", "tfpark": "4g"}
+"""Java heap of driver and executors by engine: BigDL holds the weights there, several times over."""
 STILL_RUNNING = "still running:"
 PACKAGED_SPARK_HOME = (
     '"$(python3 -c "import importlib.util as u; print(*u.find_spec(\'pyspark\').submodule_search_locations)")"'
@@ -70,6 +72,16 @@ class Layout:
         if self.by_hostname:
             return self.first.facts_or_expected.hostname
         return self.first.cluster_address
+
+    @property
+    def master_url(self) -> str:
+        """Where Spark finds the master, for files that no shell expands."""
+        return f"spark://{self.master}:{self._spark.master_port}"
+
+    @property
+    def master_url_in_script(self) -> str:
+        """The same for shell scripts."""
+        return f"spark://{self.master_in_script}:{self._spark.master_port}"
 
     @property
     def master_in_script(self) -> str:
@@ -127,9 +139,36 @@ class Layout:
             ("SPARK_DAEMON_JAVA_OPTS", shlex.quote("-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")),
         ]
 
+    @property
+    def limits(self) -> Limits:
+        """What the processes that are started here may use; a container is in control groups of its own."""
+        return NO_LIMITS if self.docker else self.host.facts_or_expected.limits
+
+    @property
+    def needs(self) -> Needs:
+        """What the processes that are started here are set to take."""
+        usual = MEMORY.get(self.host.spec.workload.engine, "1g")
+        return Needs(
+            executor_gib=heap_gib(self._spark.executor_memory or usual),
+            driver_gib=heap_gib(self._spark.driver_memory or usual),
+        )
+
     def worker_sets(self) -> list[topology.WorkerSet]:
         """The cores of each worker on this host."""
-        return topology.worker_sets(self.host.facts_or_expected.cpus, self._spark.workers)
+        return topology.worker_sets(self.host.facts_or_expected.cpus, self._spark.workers, self.room)
+
+    def warnings(self) -> list[str]:
+        """What a person should know of the division of this host, and of its limits."""
+        facts, sets = self.host.facts_or_expected, self.worker_sets()
+        return [
+            *topology.warnings(facts.cpus, sets, self.room),
+            *room.warnings(self.limits, facts, self.needs, sets),
+        ]
+
+    @property
+    def room(self) -> topology.Room:
+        """What its limits leave for workers."""
+        return room.room(self.limits, self.host.facts_or_expected, self.needs)
 
     def defaults(self, secret: str) -> RenderedFile:
         """spark-defaults.conf, with the secret as it is written there."""
@@ -142,7 +181,8 @@ class Layout:
             "spark/spark-defaults.conf",
             authenticate="true" if spark.authenticate else "false",
             event_folder=property_value(self.events),
-            master=property_value(self.master),
+            master=property_value(self.master_url),
+            history_page_port=spark.history_page_port,
             more=[(name, property_value(value)) for name, value in more],
         )
         return RenderedFile(
@@ -156,6 +196,8 @@ class Layout:
             **self.surroundings(),
             event_folder=shlex.quote(self.events),
             master=self.master_in_script,
+            port=self._spark.master_port,
+            page_port=self._spark.master_page_port,
             pid_file=shlex.quote(self.master_pids),
             log_file=shlex.quote(self.master_log),
         )
@@ -175,7 +217,7 @@ class Layout:
             event_folder=shlex.quote(self.events),
             groups=groups,
             pin="taskset -c" if "numactl" not in facts.programs and not self.docker else "numactl -C",
-            master=self.master_in_script,
+            master=self.master_url_in_script,
             pid_file=shlex.quote(self.worker_pids),
             log_file=shlex.quote(self.worker_log),
         )
@@ -242,12 +284,14 @@ class SparkStep(HostStep):
                 continue
             raise HostError(
                 f"port {port} of {self._host.name} is in use by another program ({self._listener(port)})",
-                "end it there, `provisioner down` the deployment that it belongs to, or take another host",
+                "end it there, `provisioner down` the deployment that it belongs to, or take other ports "
+                "(spark.master_port, master_page_port, history_page_port)",
                 host=self._host.name,
             )
 
     def _listener(self, port: int) -> str:
-        page = (master_page(self._first) or {}) if port in (MASTER_PORT, MASTER_PAGE_PORT) else {}
+        ports = self._spec.spark
+        page = (master_page(self._first) or {}) if port in (ports.master_port, ports.master_page_port) else {}
         if "url" in page:
             return f"the Spark master {page['url']}"
         look = f"ss -Hltnp 'sport = :{port}' 2>/dev/null | grep -o '\"[^\"]*\",pid=[0-9]*'"
@@ -306,8 +350,7 @@ class ConfigureStep(SparkStep):
     def describe(self) -> Description:
         """The files."""
         sets = self.planned.worker_sets()
-        cpus = self._host.facts_or_expected.cpus
-        warnings = tuple(f"{self._host.name}: {warning}" for warning in topology.warnings(cpus, sets))
+        warnings = tuple(f"{self._host.name}: {warning}" for warning in self.planned.warnings())
         return Description(
             f"Configure Spark: {counted(len(sets), 'worker')} on CPUs {' '.join(chosen.numactl for chosen in sets)}",
             files=tuple(self._files(self.planned, reveal=False)),
@@ -327,6 +370,8 @@ class ConfigureStep(SparkStep):
         """Upload."""
         shell = self._host.shell()
         layout = self.layout
+        for warning in layout.warnings():
+            self._host.tell(warning)
         for folder in ("logs", "local", "work"):
             shell.run(f"mkdir -p {shlex.quote(layout.work + '/' + folder)}")
         for file in self._files(layout, reveal=True):
@@ -356,13 +401,13 @@ class MasterStep(SparkStep):
         """Start it and wait for its page. Raises HostError when it does not come up, or a port of its is taken."""
         layout = self.layout
         self.stop(layout.master_pids)
-        self.check_ports(MASTER_PORT, MASTER_PAGE_PORT)
+        self.check_ports(self._spec.spark.master_port, self._spec.spark.master_page_port)
         self._host.shell().run(f"bash {shlex.quote(layout.start_master().path)}", timeout_s=60)
         finding = self._wait_until_present()
         if finding != PRESENT:
             raise HostError(
-                f"the Spark master on {self._host.name} does not answer on port {MASTER_PAGE_PORT} after "
-                f"{READY_DEADLINE_S:.0f} s",
+                f"the Spark master on {self._host.name} does not answer on port "
+                f"{self._spec.spark.master_page_port} after {READY_DEADLINE_S:.0f} s",
                 "its log's last lines follow",
                 host=self._host.name,
                 tail=self._log_tail(layout.master_log),
@@ -396,7 +441,7 @@ class WorkersStep(SparkStep):
         return Finding(Presence.PRESENT, f"{alive} alive")
 
     def _alive(self, page: dict[str, Any] | None) -> int:
-        mine = {self._host.address.private, self._host.facts().hostname}
+        mine = {self._host.facts().hostname, self._host.address.private}
         return sum(worker.host in mine for worker in live_workers(page or {}))
 
     def _running(self) -> int | None:
@@ -433,12 +478,14 @@ def parse_jps(output: str) -> int | None:
 
 def master_page(first: Host) -> dict[str, Any] | None:
     """What the master on the first host itself says (its JSON page); None while nothing listens there."""
-    address = _address(first)
+    port = first.spec.spark.master_page_port
     try:
-        channel = first.connection().dial(address, MASTER_PAGE_PORT)
+        first.facts()  # its private address may be among them
+        address = _address(first)
+        channel = first.connection().dial(address, port)
     except (OSError, ProvisionerError):
         return None
-    client = http.client.HTTPConnection(address, MASTER_PAGE_PORT, timeout=10)
+    client = http.client.HTTPConnection(address, port, timeout=10)
     client.sock = channel
     try:
         client.request("GET", "/json/", headers={"Connection": "close"})
@@ -481,7 +528,7 @@ def is_ours(first: Host, page: Mapping[str, Any]) -> bool:
     """
     first.facts()
     layout = Layout(first, first)
-    if page.get("url") != f"spark://{layout.master}:{MASTER_PORT}":
+    if page.get("url") != layout.master_url:
         return False
     lives = f'grep -qs deploy.master "/proc/$(cat {shlex.quote(layout.master_pids)} 2>/dev/null)/cmdline"'
     return first.shell().run(lives, check=False).status == 0

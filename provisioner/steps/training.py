@@ -218,6 +218,7 @@ class TrainStep(HostStep):
             "cores": topology.physical_cores(facts.cpus),
             "cpus": len(facts.cpus),
             "memory_gib": round(facts.memory_gib),
+            "limits": Layout(host, self._host).limits.told(),
             "distribution": f"{facts.distribution} {facts.distribution_version}",
             "worker_cpus": [] if self._spec.workload.engine == "local" else self._worker_cpus(host),
         }

@@ -17,7 +17,7 @@ export {{ name }}={{ value }}
 {% endfor %}
 export ANALYTICS_ZOO_HOME={{ zoo_home }}
 export SPARK_HOME={{ spark_home }}
-bash $ANALYTICS_ZOO_HOME/bin/spark-submit-python-with-zoo.sh --master spark://{{ master }}:7077 \
+bash $ANALYTICS_ZOO_HOME/bin/spark-submit-python-with-zoo.sh --master {{ master }} \
 --executor-cores 1 --total-executor-cores {{ workers }} --driver-memory {{ driver_memory }} --executor-memory {{ executor_memory }} \
 {% if settings %}
 {{ settings }} \

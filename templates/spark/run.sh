@@ -13,7 +13,7 @@ export {{ name }}={{ value }}
 {% endfor %}
 SPARK_HOME={{ spark_home }}
 export SPARK_HOME
-exec "$SPARK_HOME"/bin/spark-submit --master spark://{{ master }}:7077 \
+exec "$SPARK_HOME"/bin/spark-submit --master {{ master }} \
 --executor-cores 1 --total-executor-cores {{ workers }} --driver-memory {{ driver_memory }} --executor-memory {{ executor_memory }} \
 {% if settings %}
 {{ settings }} \

@@ -8,6 +8,6 @@ export {{ name }}={{ value }}
 mkdir -p {{ event_folder }}
 {% include "spark/enter-spark.sh" %}
 exec >>{{ log_file }} 2>&1 </dev/null
-./spark-class org.apache.spark.deploy.master.Master --host {{ master }} --port 7077 --webui-port 8080 &
+./spark-class org.apache.spark.deploy.master.Master --host {{ master }} --port {{ port }} --webui-port {{ page_port }} &
 jobs -p >{{ pid_file }}
 disown -a

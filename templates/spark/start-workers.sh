@@ -10,7 +10,7 @@ exec >>{{ log_file }} 2>&1 </dev/null
 {% for group in groups %}
 export OMP_NUM_THREADS={{ group.threads }}
 {% for cpus in group.cpus %}
-{{ pin }} {{ cpus }} ./spark-class org.apache.spark.deploy.worker.Worker spark://{{ master }}:7077 &
+{{ pin }} {{ cpus }} ./spark-class org.apache.spark.deploy.worker.Worker {{ master }} &
 {% endfor %}
 {% endfor %}
 jobs -p >{{ pid_file }}
