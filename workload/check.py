@@ -11,6 +11,7 @@ import os
 from typing import Any, Dict, List, NamedTuple, Optional
 
 from workload import layouts, records, texts, tokens
+from workload.config import SYNTHETIC, Config
 from workload.entries import named, shown
 from workload.errors import UsageError
 from workload.layouts import IMAGES, RECORDS, TEXTS
@@ -22,11 +23,16 @@ _TITLES = {RECORDS: "TFRecords in ImageNet's layout", IMAGES: "a folder of image
 
 
 class Expected(NamedTuple):
-    """What the data is for; a model of None is whatever the data suits."""
+    """What the data is for; a model of None is whatever the data suits, classes of None are as many as usual."""
 
     model: Optional[str] = None
-    classes: int = 1000
+    classes: Optional[int] = None
     evaluate: bool = False
+
+    @property
+    def most_classes(self):
+        """How many there may be."""
+        return self.classes or Config().classes
 
 
 class Verdict(NamedTuple):
@@ -82,6 +88,18 @@ def _split_words(kind, seen):
     return amount + ("" if seen["labels"] is None else ", labels {} to {}".format(*seen["labels"]))
 
 
+def of_run(config):
+    """What is worth knowing of the data that a run with this Config will read; nothing of synthetic data.
+
+    Raises:
+        UsageError: it is not what the model expects.
+    """
+    if config.data == SYNTHETIC:
+        return []
+    evaluate = config.evaluate and config.mode == "train"
+    return required(config.data, Expected(config.model, config.classes, evaluate)).notes()
+
+
 def required(path, expected):
     """The Verdict of a sample of what a training or an evaluation will read.
 
@@ -122,8 +140,8 @@ def check(path, expected, splits=layouts.SPLITS, reader=None, limit=None):
         splits={},
         classes=len(source.classes) if source.classes is not None else None,
         skipped=source.skipped,
-        problems=_unfit(source, model, expected.classes),
-        warnings=[],
+        problems=_unfit(source, model, expected.most_classes),
+        warnings=_surplus(source, expected),
         digest=_digest(source),
     )
     if model and bool(model.sequence_length) != (source.kind == TEXTS):
@@ -148,6 +166,12 @@ def _unfit(source, model, classes):
     if source.classes is not None and len(source.classes) > classes:
         return ["%s has %d classes; add --classes %d" % ((shown(source.path),) + (len(source.classes),) * 2)]
     return []
+
+
+def _surplus(source, expected):
+    if source.classes is None or not expected.classes or len(source.classes) >= expected.classes:
+        return []
+    return ["%s has %d classes, and the model %d" % (shown(source.path), len(source.classes), expected.classes)]
 
 
 def _look(source, name, expected, verdict, reader, limit):
@@ -217,7 +241,7 @@ def _look_at_records(source, name, expected, problems, reader, limit):
         if left == 0:
             sampled = True
             break
-    problems.extend(_unfit_labels("%s of %s" % (name, shown(source.path)), numbers, expected.classes))
+    problems.extend(_unfit_labels("%s of %s" % (name, shown(source.path)), numbers, expected.most_classes))
     return _seen(len(numbers), len(files), sampled, numbers, problems, reader)
 
 

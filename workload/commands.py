@@ -9,6 +9,7 @@ import argparse
 from workload import check, layouts
 from workload.arguments import Parser, positive
 from workload.config import Config
+from workload.entries import shown
 from workload.errors import UsageError
 from workload.models import MODELS
 
@@ -25,12 +26,12 @@ def run(arguments, emit, help_stream=None):
     expected = check.Expected(given.model, given.classes, given.evaluate)
     if given.command == "measure":
         if layouts.opened(given.path).kind == layouts.TEXTS:
-            raise UsageError("%s is SQuAD's JSON, all read before the first step: no pipeline to measure" % given.path)
+            raise UsageError("%s is SQuAD's JSON, read before the first step: there is no pipeline" % shown(given.path))
         from workload import data
 
         config = Config(data=given.path, batch_size=given.batch_size, image_size=given.image_size, workers=1)
-        rate = data.measure(config._replace(classes=given.classes), given.batches)
-        emit("measured", path=given.path, images_per_second=round(rate, 1))
+        rate = data.measure(config._replace(classes=given.classes or config.classes), given.batches)
+        emit("measured", path=shown(given.path), images_per_second=round(rate, 1))
         return 0
     reader = None
     if not given.quick:
@@ -49,9 +50,7 @@ def _parser(help_stream):
     parser.add_argument("command", choices=COMMANDS)
     parser.add_argument("path")
     parser.add_argument("--model", choices=tuple(MODELS), help="what the data is for (default: what it suits)")
-    parser.add_argument(
-        "--classes", type=positive, default=Config().classes, help="of the model (default: %(default)s)"
-    )
+    parser.add_argument("--classes", type=positive, help="of the model (default: %d)" % Config().classes)
     parser.add_argument("--evaluate", action="store_true", help="check: a validation split is needed as well")
     parser.add_argument("--quick", action="store_true", help="check: a sample of records, and no image is decoded")
     parser.add_argument("--limit", type=positive, help="check: look at so many images of each split only")

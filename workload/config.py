@@ -5,6 +5,8 @@ from typing import NamedTuple, Optional
 from workload.errors import UsageError
 from workload.models import MODELS
 
+SYNTHETIC = "synthetic"  # data that is made up
+
 
 class Config(NamedTuple):
     """One run. ``cli.py`` describes each field for people; sizes are per worker, times in seconds."""
@@ -13,7 +15,7 @@ class Config(NamedTuple):
     model: str = "resnet50"
     mode: str = "train"
     dtype: str = "float32"
-    data: str = "synthetic"
+    data: str = SYNTHETIC
     batch_size: int = 32
     steps: Optional[int] = None
     epochs: Optional[float] = None

@@ -8,12 +8,10 @@ from concurrent import futures
 
 import tensorflow.compat.v1 as tf
 
-from workload import check as checks
-from workload import datasets, images, layouts, records
+from workload import check, datasets, images, layouts, records
+from workload.config import SYNTHETIC
 from workload.entries import shown
 from workload.errors import UsageError
-
-SYNTHETIC = "synthetic"
 
 Batch = collections.namedtuple("Batch", "inputs labels corrupt initializer")
 
@@ -114,18 +112,6 @@ def steps_per_epoch(config):
     return max(1, datasets.count(layouts.opened(config.data), "train") // config.global_batch_size)
 
 
-def check(config):
-    """What ``check`` notes on the data that a run will read; nothing of synthetic data.
-
-    Raises:
-        UsageError: it is not what the model expects.
-    """
-    if config.data == SYNTHETIC:
-        return []
-    evaluate = config.evaluate and config.mode == "train"
-    return checks.required(config.data, checks.Expected(config.model, config.classes, evaluate)).notes()
-
-
 class Decoder(object):
     """Reads all records, their checksums verified, and decodes images beside each other; see ``check.check``."""
 
@@ -178,7 +164,7 @@ def measure(config, batches):
     Raises:
         UsageError: the data is not what the model expects.
     """
-    check(config)
+    check.of_run(config)
     with tf.Graph().as_default(), tf.Session() as session:
         made = batch(config, 0, training=True)
         session.run(made.initializer)

@@ -8,7 +8,8 @@ import time
 import numpy as np
 import tensorflow.compat.v1 as tf
 
-from workload import data, session, tasks
+from workload import session, tasks
+from workload.config import SYNTHETIC
 from workload.errors import UsageError
 from workload.variables import parameter_count
 
@@ -29,7 +30,7 @@ def run(config, emit, rank=0):
         task = tasks.of(config)
         layers = task.constants(weights, _held)
         batch = task.batch(rank, training=True)
-        one = tasks.of(config._replace(batch_size=1, data=data.SYNTHETIC)).batch(rank, training=True)
+        one = tasks.of(config._replace(batch_size=1, data=SYNTHETIC)).batch(rank, training=True)
         logits, single = (task.logits(inputs, layers) for inputs in (batch.inputs, one.inputs))
         with tf.Session(graph=graph, config=session.settings(config)) as running:
             running.run([tf.local_variables_initializer(), batch.initializer])

@@ -10,7 +10,7 @@ Nothing here opens an image or a record: names alone tell the layout. Hidden and
 
 import os
 import re
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from workload import labels
 from workload.entries import listed, named, shown
@@ -28,10 +28,10 @@ _WHOLE = re.compile(r"(?P<name>.+)\.tfrecords?(\.\w+)*", re.DOTALL)
 class Split(NamedTuple):
     """One split: shards, or the one JSON file, or ``(image, class number)`` pairs; problems, where it is not whole."""
 
-    files: List[str] = []
-    labelled: List[Tuple[str, int]] = []
-    problems: List[str] = []
-    warnings: List[str] = []
+    files: Sequence[str] = ()
+    labelled: Sequence[Tuple[str, int]] = ()
+    problems: Sequence[str] = ()
+    warnings: Sequence[str] = ()
 
 
 class Source(NamedTuple):
@@ -155,43 +155,40 @@ def _whole(path, sets):
 
 def _images(path, top, inside):
     """Class folders in split folders, or, without those, in the folder itself."""
-    skipped = list(top.skipped)
-    found = {split: folders for split, folders in inside.items() if folders}
-    if not found:
-        classes = _class_folders(path, top, skipped)
-        if not any(classes.values()):
+    folders = {split: listings for split, listings in inside.items() if listings}
+    if not folders:
+        found = _class_folders(path, top)
+        if not any(found.classes.values()):
             return None
-        return Source(path, IMAGES, {"train": _labelled(path, classes, list(classes))}, list(classes), skipped)
-    splits, names = {}, []  # type: Dict[str, Split], List[str]
-    for split in SPLITS:
-        for name, listing in list(found.get(split, {}).items())[:1]:
-            folder = os.path.join(path, name)
-            skipped += listing.skipped
-            classes = _class_folders(folder, listing, skipped)
-            names = names if split == "validation" and "train" in found else list(classes)
-            splits[split] = _split(path, folder, listing, classes, names)
-            if len(found[split]) > 1:
-                splits[split].problems.append("%s has %s; leave one" % (shown(path), named(list(found[split]))))
+        split = _labelled(path, found, list(found.classes))
+        return Source(path, IMAGES, {"train": split}, list(found.classes), top.skipped + found.skipped)
+    splits, names, skipped = {}, [], list(top.skipped)  # type: Dict[str, Split], List[str], List[str]
+    for name in [name for name in SPLITS if name in folders]:
+        folder = next(iter(folders[name]))
+        found = _class_folders(os.path.join(path, folder), folders[name][folder])
+        names = names if name == "validation" and "train" in folders else list(found.classes)
+        skipped += folders[name][folder].skipped + found.skipped
+        if len(folders[name]) > 1:
+            splits[name] = Split(problems=["%s has %s; leave one" % (shown(path), named(list(folders[name])))])
+        elif found.stray and not any(found.classes.values()):
+            splits[name] = _listed(path, os.path.join(path, folder), found.stray, names)
+        else:
+            splits[name] = _labelled(os.path.join(path, folder), found, names)
     return Source(path, IMAGES, splits, names, skipped)
 
 
-def _split(path, folder, listing, classes, names):
-    images = [file for file in listing.files if _is_image(file)]
-    if images and not any(classes.values()):
-        try:
-            numbers = labels.numbers(path, folder, images, names)
-        except UsageError as error:
-            return Split(problems=[str(error)])
-        return Split(labelled=[(os.path.join(folder, image), number) for image, number in zip(images, numbers)])
-    split = _labelled(folder, classes, names)
-    if images:
-        split.warnings.append("%s: %d images outside class folders are not read" % (shown(folder), len(images)))
-    return split
+class _Found(NamedTuple):
+    """Images by class, images outside classes, and the number of files that are none."""
+
+    classes: Dict[str, List[str]]
+    stray: List[str]
+    others: int
+    skipped: List[str]
 
 
-def _class_folders(folder, listing, skipped):
-    """``{class: its images}``: those in its folder, or in the one folder ``images`` in that."""
-    classes = {}
+def _class_folders(folder, listing):
+    """What a split's folder holds: images in class folders, or in the one folder ``images`` in each."""
+    classes, skipped, others = {}, [], 0
     for name in listing.folders:
         inside = os.path.join(folder, name)
         entries = listed(inside)
@@ -201,22 +198,39 @@ def _class_folders(folder, listing, skipped):
             entries = listed(inside)
             skipped += entries.skipped
         classes[name] = [os.path.join(inside, file) for file in entries.files if _is_image(file)]
-    return classes
+        others += len(entries.files) - len(classes[name])
+    return _Found(classes, [file for file in listing.files if _is_image(file)], others, skipped)
 
 
-def _labelled(folder, classes, names):
+def _listed(path, folder, images, names):
+    """The split of a folder without class folders, whose classes a list tells."""
+    try:
+        numbers = labels.numbers(path, folder, images, names)
+    except UsageError as error:
+        return Split(problems=[str(error)])
+    return Split(labelled=[(os.path.join(folder, image), number) for image, number in zip(images, numbers)])
+
+
+def _labelled(folder, found, names):
     """The split of class folders, with the numbers that the training split's classes have."""
     numbers = {name: number for number, name in enumerate(names)}
     problems = [
         "class %s is in %s but not in the training split" % (shown(name), shown(folder))
-        for name in classes
+        for name in found.classes
         if name not in numbers
     ]
-    if not any(classes.values()):
+    empty = [name for name, images in found.classes.items() if not images]
+    if len(empty) == len(found.classes):
         problems.append("no images (%s) in %s" % (", ".join(EXTENSIONS), shown(os.path.join(folder, "CLASS"))))
-    empty = [name for name, images in classes.items() if not images]
-    warnings = ["%s: no image of %s" % (shown(folder), named(empty))] if empty and not problems else []
-    pairs = [(image, numbers.get(name, -1)) for name, images in classes.items() for image in images]
+    warnings = []
+    if empty and not problems:
+        warnings.append("%s has no image of %s" % (shown(folder), named(empty)))
+    if found.stray:
+        warnings.append("%s: %d images outside class folders are not read" % (shown(folder), len(found.stray)))
+    if found.others:
+        kinds = ", ".join(EXTENSIONS)
+        warnings.append("%s: %d files of classes are none of %s, and not read" % (shown(folder), found.others, kinds))
+    pairs = [(image, numbers.get(name, -1)) for name, images in found.classes.items() for image in images]
     return Split(labelled=pairs, problems=problems, warnings=warnings)
 
 

@@ -12,7 +12,14 @@ from workload.errors import UsageError
 IMAGE, LABEL = "image/encoded", "image/class/label"
 _LONGEST = 1 << 31  # bytes of a record: a protocol buffer cannot be longer
 _HEADER = 12  # bytes before a record: its length (8) and that one's checksum (4); after it is its own checksum (4)
-_OTHERS = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"PK": "zip", b"\x04\x22\x4d\x18": "lz4"}
+_OTHERS = {
+    b"BZh": "compressed with bzip2",
+    b"\xfd7zXZ": "compressed with xz",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd",
+    b"\x04\x22\x4d\x18": "compressed with lz4",
+    b"PK": "a zip archive",
+    b"PAR1": "a Parquet file",
+}
 
 
 class Example(NamedTuple):
@@ -43,7 +50,7 @@ def compression(path):
         raise UsageError("%s is empty; copy it anew, or write the files anew without it" % shown(path))
     for magic, kind in _OTHERS.items():
         if head.startswith(magic):
-            raise UsageError("%s is compressed (%s); decompress it: only GZIP and ZLIB are read" % (shown(path), kind))
+            raise UsageError("%s is %s; make TFRecords of it, as they are or with GZIP or ZLIB" % (shown(path), kind))
     raise UsageError("%s is no TFRecord file (it begins with %r)" % (shown(path), head[:8]))
 
 

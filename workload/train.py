@@ -5,7 +5,8 @@ import time
 
 import tensorflow.compat.v1 as tf
 
-from workload import checkpoint, data, graph, infer, session, tasks, variables
+from workload import checkpoint, graph, infer, session, tasks, variables
+from workload.config import SYNTHETIC
 from workload.errors import WorkloadError
 
 
@@ -141,7 +142,7 @@ class _Loop(object):
             except tf.errors.OutOfRangeError:
                 break
             counts = [count + int(more) for count, more in zip(counts, batch_counts)]
-            if self._config.data == data.SYNTHETIC:  # one batch, which never ends
+            if self._config.data == SYNTHETIC:  # one batch, which never ends
                 break
         counts = self.training.total(counts)
         if not counts[-1]:

@@ -45,7 +45,7 @@ def check(
     damaged = sum(split.get("corrupt") or 0 for split in verdict["splits"].values())
     if damaged:
         raise ProvisionerError(
-            f"{counted(damaged, 'image')} in {path} cannot be decoded", "replace them, or leave them out"
+            f"{counted(damaged, 'image')} in {verdict['path']} cannot be decoded", "replace them, or leave them out"
         )
 
 
@@ -61,7 +61,7 @@ def measure(
     options = {"--classes": classes, "--batch-size": batch_size, "--image-size": image_size, "--batches": batches}
     given = (str(word) for option in options.items() if option[1] is not None for word in option)
     measured = _workload_look("measure", str(path), *given)
-    text = f"{path}: {measured['images_per_second']:.1f} images/s on this machine's cores"
+    text = f"{measured['path']}: {measured['images_per_second']:.1f} images/s on this machine's cores"
     line(json.dumps(measured) if as_json else text)
 
 

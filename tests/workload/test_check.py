@@ -1,5 +1,6 @@
 """What the one look at the data says of each kind of input, and that it needs no TensorFlow for it."""
 
+import contextlib
 import json
 import re
 import shutil
@@ -8,9 +9,12 @@ import sys
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.workload.support import ROOT
 from workload import check, cli, layouts
+from workload import records as records_of
 from workload.check import Expected
 from workload.errors import UsageError
 
@@ -70,7 +74,8 @@ def problems(path, *, evaluate=False, **expected):
     [
         ("train-00001-of-00002", b"", "train-00001-of-00002 is empty"),
         ("train-00001-of-00002", b"<!DOCTYPE html><html>", "is no TFRecord file"),
-        ("train-00001-of-00002", b"BZh91AY&SY", r"is compressed \(bzip2\)"),
+        ("train-00001-of-00002", b"BZh91AY&SY", "is compressed with bzip2; make TFRecords of it"),
+        ("train-00001-of-00002", b"PAR1....", "is a Parquet file"),
         ("train-00001-of-00002", b"\x1f\x8b\x08\x00cut short", "is no TFRecord file"),
         ("train-00001-of-00002", None, "1 files where the names promise 2; copy number 1 anew"),
         ("train-00001-of-00002", -9, "ends in the middle of a record"),
@@ -90,6 +95,19 @@ def test_shards_that_cannot_be_read_are_named(records, name, content, problem):
 def test_a_label_beyond_the_classes_is_refused(records):
     assert problems(records, classes=2) == ""
     assert "the labels in the files go up to 2; add --classes 2" in problems(records, classes=1)
+
+
+def test_spark_refuses_before_it_starts(workload):
+    """Where the driver sees the data: with the code of a mistake in what was given, and without a Java process."""
+    run = workload("--engine", "spark", "--data", CASES / "labels-from-zero", PATH="/nowhere")
+    assert run.code == 2
+    assert "the labels in the files are 0 to 1 and must be from 1" in run.error
+
+
+def test_fewer_classes_than_the_model_has_are_told():
+    path = str(CASES / "hidden-class-folder")
+    assert f"{path} has 5 classes, and the model 9" in check.check(path, Expected(classes=9)).notes()
+    assert len(check.check(path, Expected()).notes()) == 1
 
 
 def test_every_file_of_a_large_set_is_in_the_sample(records, monkeypatch):
@@ -143,6 +161,9 @@ def test_companions_of_shards_and_texts_are_skipped(tmp_path, records):
         (["train/n01440764/1.JPEG", "train/n01443537/2.JPEG"], "train: 2 images, labels 0 to 1", None),
         (["n01440764/1.JPEG", "n01443537/2.JPEG"], "train: 2 images, labels 0 to 1", None),
         (["train/a/images/1.JPEG", "train/b/images/2.png"], "train: 2 images, labels 0 to 1", None),
+        (["train/a/1.jpg", "train/a/1.webp"], "1 files of classes are none of .jpg, .jpeg, .png", None),
+        (["train/a/1.jpg", "train/b/1.webp"], "has no image of b", None),
+        (["train/a/1.jpg", "train/1.jpg"], "1 images outside class folders are not read", None),
         (["train/a/1.jpg", "val/a/2.jpg"], "validation: 1 images, labels 0 to 0", None),
         (["train/a/1.jpg", "val/a/2.jpg", "validation/a/1.jpg"], None, "has val, validation; leave one"),
         (["train/a/1.jpg", "val/b/2.jpg"], None, "class b is in .*val but not in the training split"),
@@ -160,7 +181,7 @@ def test_layouts_of_images(tmp_path, names, found, problem):
         assert re.search(problem, "\n".join(verdict.problems))
     else:
         assert verdict.problems == []
-        assert found in verdict.found()
+        assert found in "; ".join([verdict.found(), *verdict.notes()])
 
 
 @pytest.mark.parametrize(
@@ -212,3 +233,39 @@ def test_names_that_are_not_utf_8_are_read_and_shown_escaped(tmp_path, capfd):
     verdict = json.loads(capfd.readouterr().out)
     assert verdict["path"].endswith("d\\xe9")
     assert verdict["splits"]["train"]["labels"] == [0, 1]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    case=st.sampled_from(["gzip-records", "zlib-records", "labels-from-zero"]),
+    changes=st.lists(st.tuples(st.integers(0, 20000), st.integers(0, 255)), max_size=4),
+    size=st.none() | st.integers(0, 20000),
+)
+def test_any_spoilt_records_have_a_verdict(tmp_path, case, changes, size):
+    """Whatever is flipped in the file, or cut off: sentences, no traceback."""
+    content = bytearray((CASES / case / "train-00000-of-00002").read_bytes())
+    for place, value in changes:
+        content[place] = value
+    (tmp_path / "train-00000-of-00001").write_bytes(content[:size])
+    verdict = check.check(str(tmp_path), Expected("resnet50"))
+    assert all("train" in problem for problem in verdict.problems)
+    assert datasets_count(tmp_path) is not None
+
+
+def datasets_count(folder):
+    """The number of records by their lengths, or the sentence that says why not."""
+    try:
+        return records_of.count(str(folder / "train-00000-of-00001"))
+    except UsageError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("cut", range(0, 60, 3))
+def test_any_part_of_an_example_is_read_or_refused(cut):
+    """Its bytes in the order of a protocol buffer: a part may be an example of its own, else it is none."""
+    record = next(iter(records_of.each(str(CASES / "labels-from-zero" / "train-00000-of-00002"))))
+    assert records_of.example(record).label in (0, 1)
+    with contextlib.suppress(ValueError):
+        assert isinstance(records_of.example(record[cut:]).features, list)
+    with contextlib.suppress(ValueError):
+        assert isinstance(records_of.example(record[:cut]).features, list)

@@ -10,7 +10,7 @@ import os
 import sys
 import time
 
-from workload import hardware, heartbeats, transport
+from workload import check, hardware, heartbeats, transport
 from workload.engines import cluster
 from workload.errors import UsageError, WorkloadError
 from workload.report import summary
@@ -38,9 +38,11 @@ def run(config, reporter):
     """Run as one barrier job of ``config.workers`` tasks (default: as many as the application has slots).
 
     Raises:
-        UsageError: the cluster has fewer slots.
+        UsageError: the cluster has fewer slots, or the data is not what the model expects.
         WorkloadError: the job failed, with the reason of the worker that failed first.
     """
+    if os.path.exists(config.data):  # where it is not, the workers say so: the driver needs none
+        check.of_run(config)
     context = _context(config)
     try:
         workers = config.workers or _slots(context)

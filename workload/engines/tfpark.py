@@ -13,7 +13,8 @@ import threading
 
 import tensorflow.compat.v1 as tf
 
-from workload import checkpoint, data, datasets, hardware, layouts, optimizer, resnet, session, variables
+from workload import check, checkpoint, data, datasets, hardware, layouts, optimizer, resnet, session, variables
+from workload.config import SYNTHETIC
 from workload.engines import cluster
 from workload.errors import UsageError, WorkloadError
 from workload.models import MODELS
@@ -102,7 +103,7 @@ def _train(config, reporter, context, batch_outside):
     if config.workers not in (None, workers):
         raise UsageError("%d workers asked for, but Analytics Zoo counts %d executors" % (config.workers, workers))
     config = config._replace(workers=workers)
-    notes = data.check(config)
+    notes = check.of_run(config)
     config = config.settled(data.steps_per_epoch(config) if config.epochs else None)
     resumed = checkpoint.to_resume(config)
     first = int(tf.train.load_variable(resumed, "global_step")) if resumed else 0
@@ -155,7 +156,7 @@ def _train(config, reporter, context, batch_outside):
 
 def _dataset(config):
     """``(image, label)`` elements, one pass of the data: Analytics Zoo deals out the batches and starts over."""
-    if config.data == data.SYNTHETIC:
+    if config.data == SYNTHETIC:
         seeds = [config.seed, 0], [config.seed, 1]
         shape = [_SYNTHETIC_IMAGES, config.image_size, config.image_size, 3]
         images = tf.random.stateless_normal(shape, seeds[0])

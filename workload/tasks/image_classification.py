@@ -2,7 +2,7 @@
 
 import tensorflow.compat.v1 as tf
 
-from workload import data, optimizer, resnet
+from workload import check, data, optimizer, resnet
 from workload.models import MODELS
 
 
@@ -20,7 +20,7 @@ class Task(object):
 
     def check(self):
         """Classes and labels must fit."""
-        return data.check(self._config)
+        return check.of_run(self._config)
 
     def batch(self, rank, training):
         """Images and their classes."""

@@ -2,7 +2,8 @@
 
 import tensorflow.compat.v1 as tf
 
-from workload import bert, data, layouts, optimizer, squad
+from workload import bert, check, data, layouts, optimizer, squad
+from workload.config import SYNTHETIC
 from workload.models import MODELS
 from workload.tokens import FIRST_WORD
 
@@ -23,18 +24,18 @@ class Task(object):
     def steps_per_epoch(self):
         """Steps in which all workers see every part of a text once."""
         config = self._config
-        if config.data == data.SYNTHETIC:
+        if config.data == SYNTHETIC:
             return None
         return max(1, len(self._examples(training=True)) // config.global_batch_size)
 
     def check(self):
         """The JSON must be readable, and answers where they are said to be."""
-        return data.check(self._config)
+        return check.of_run(self._config)
 
     def batch(self, rank, training):
         """Tokens and places of answers."""
         config = self._config
-        if config.data == data.SYNTHETIC:
+        if config.data == SYNTHETIC:
             return self._synthetic(rank)
         examples = self._examples(training)
         dataset = examples.share(rank, config.workers, config.seed, training)
