@@ -72,10 +72,10 @@ def compare(first: Report, second: Report) -> Comparison:
 Key = tuple[str, str, str]
 
 
-def _latest(found: Report) -> dict[Key, Measurement]:
+def _latest(side: Report) -> dict[Key, Measurement]:
     return {
         (model, mode, dtype): leg
-        for (model, mode), legs in latest(found.measurements).items()
+        for (model, mode), legs in latest(side.measurements).items()
         for dtype, leg in legs.items()
     }
 
@@ -91,7 +91,7 @@ def _facts(legs: Sequence[Measurement]) -> dict[str, str]:
         how = {name: getattr(leg, name) for name in _HOW}
         for name, value in _flat({**how, "host": leg.host, "versions": leg.versions, **leg.environment}, ""):
             values.setdefault(name, {})[value] = None
-    return {name: " | ".join(found) for name, found in values.items()}
+    return {name: " | ".join(shown) for name, shown in values.items()}
 
 
 def _flat(value: Any, name: str) -> Iterator[tuple[str, str]]:
@@ -107,13 +107,13 @@ def _flat(value: Any, name: str) -> Iterator[tuple[str, str]]:
         yield name, _ABSENT if value is None else str(value)
 
 
-def to_table(found: Comparison) -> str:
+def to_table(comparison: Comparison) -> str:
     """Plain lines, columns aligned: the throughputs, then what differs."""
-    header = ("Throughput", *found.names, "difference", "ratio")
-    rows = [(_title(row), *map(_number, (*row.throughputs, row.difference, row.ratio))) for row in found.rows]
+    header = ("Throughput", *comparison.names, "difference", "ratio")
+    rows = [(_title(row), *map(_number, (*row.throughputs, row.difference, row.ratio))) for row in comparison.rows]
     blocks = ["\n".join(aligned([header, *rows], " | "))]
-    if found.differences:
-        lines = [("What differs", *found.names), *((each.name, *each.values) for each in found.differences)]
+    if comparison.differences:
+        lines = [("What differs", *comparison.names), *((each.name, *each.values) for each in comparison.differences)]
         blocks.append("\n".join(aligned(lines, " | ")))
     else:
         blocks.append("Nothing else that was noted differs.")
@@ -128,10 +128,10 @@ def _number(value: float | None) -> str:
     return "not measured" if value is None else f"{value:.3f}"
 
 
-def to_json(found: Comparison) -> str:
+def to_json(comparison: Comparison) -> str:
     """names, throughput (one object a model, mode and type) and differences, in this order."""
     value = {
-        "names": list(found.names),
+        "names": list(comparison.names),
         "throughput": [
             {
                 "model": row.model,
@@ -142,9 +142,9 @@ def to_json(found: Comparison) -> str:
                 "difference": row.difference,
                 "ratio": row.ratio,
             }
-            for row in found.rows
+            for row in comparison.rows
         ],
-        "differences": [{"name": each.name, "values": list(each.values)} for each in found.differences],
+        "differences": [{"name": each.name, "values": list(each.values)} for each in comparison.differences],
     }
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 

@@ -61,12 +61,12 @@ _FIELDS: dict[str, dict[str, Callable[[object], bool]]] = {
 
 def curves(lines: Iterable[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The intervals and the evaluations of one run's output, in its order, by their documented fields."""
-    found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in _CURVE_KEYS}
+    points: dict[str, list[dict[str, Any]]] = {kind: [] for kind in _CURVE_KEYS}
     for line in lines:
         event = parse_line(line)
-        if event and event["event"] in found:
-            found[event["event"]].append({key: finite(event.get(key)) for key in _CURVE_KEYS[event["event"]]})
-    return found["interval"], found["evaluation"]
+        if event and event["event"] in points:
+            points[event["event"]].append({key: finite(event.get(key)) for key in _CURVE_KEYS[event["event"]]})
+    return points["interval"], points["evaluation"]
 
 
 def measurement(summary: Mapping[str, Any], output: Iterable[str] = ()) -> Measurement:

@@ -52,18 +52,18 @@ def figures(model: str, mode: str) -> Figures | None:
     return _FIGURES.get((model, mode))
 
 
-def rows(known: Figures) -> Iterable[tuple[str, str, str, str]]:
+def rows(figures: Figures) -> Iterable[tuple[str, str, str, str]]:
     """The rows for the table: label, float32, bfloat16, improvement."""
-    if known.measured:
-        yield (f"{LABEL}, measured on ecs.hfc7.24xlarge (images/second)", *known.measured)
-    yield (f"{LABEL}, quoted against older hardware", "", "", f"up to {known.quoted:g}")
+    if figures.measured:
+        yield (f"{LABEL}, measured on ecs.hfc7.24xlarge (images/second)", *figures.measured)
+    yield (f"{LABEL}, quoted against older hardware", "", "", f"up to {figures.quoted:g}")
 
 
-def conditions(known: Figures) -> Iterable[str]:
+def conditions(figures: Figures) -> Iterable[str]:
     """Sentences without an end mark."""
-    if known.measured:
+    if figures.measured:
         yield f"{LABEL}: Analytics Zoo 0.8.1 (engine tfpark), 8 workers of 6 cores, batch size 128"
     yield (
-        f'{LABEL}, quoted against older hardware: "{known.words}", "compared with previous-generation processors" '
-        f"(Background information, note {known.note}): {known.workload}, {QUOTED_IS}"
+        f'{LABEL}, quoted against older hardware: "{figures.words}", "compared with previous-generation processors" '
+        f"(Background information, note {figures.note}): {figures.workload}, {QUOTED_IS}"
     )

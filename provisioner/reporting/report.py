@@ -43,22 +43,22 @@ def build(
     versions: Mapping[str, str] | None = None,
 ) -> Report:
     """A report; host and versions come from the measurements, the latest winning, unless they are given."""
-    found_host: Mapping[str, Any] = {}
-    found_versions: dict[str, str] = {}
+    last_host: Mapping[str, Any] = {}
+    all_versions: dict[str, str] = {}
     for one in measurements:
-        found_host = one.host or found_host
-        found_versions.update(one.versions)
+        last_host = one.host or last_host
+        all_versions.update(one.versions)
     return Report(
         name,
         tuple(measurements),
-        dict(found_host if host is None else host),
-        dict(sorted((found_versions if versions is None else versions).items())),
+        dict(last_host if host is None else host),
+        dict(sorted((all_versions if versions is None else versions).items())),
     )
 
 
 def tables(report: Report) -> list[Table]:
     """The paper's table, once for each model and mode that was measured; then how rates grow with workers, if known."""
-    found = []
+    dtype_tables = []
     for (model, mode), legs in latest(report.measurements).items():
         title = heading(model, mode)
         cells = [_speed(legs.get(dtype)) for dtype in _LABELS]
@@ -66,13 +66,13 @@ def tables(report: Report) -> list[Table]:
         rows = [(f"Throughput ({unit(model)})", *cells, "needs both" if ratio is None else f"{ratio:.3f}")]
         rows += _latency(legs)
         conditions = list(_conditions(report, legs))
-        known = paper.figures(model, mode)
-        if known:
-            rows += paper.rows(known)
-            conditions += paper.conditions(known)
+        figures = paper.figures(model, mode)
+        if figures:
+            rows += paper.rows(figures)
+            conditions += paper.conditions(figures)
         header = (title, *_LABELS.values(), "Performance improvement by using bfloat16")
-        found.append(Table(header, tuple(rows), tuple(conditions)))
-    return found + [_scaling_table(setting, points) for setting, points in scaling(report.measurements).items()]
+        dtype_tables.append(Table(header, tuple(rows), tuple(conditions)))
+    return dtype_tables + [_scaling_table(setting, points) for setting, points in scaling(report.measurements).items()]
 
 
 def _scaling_table(setting: Setting, points: Sequence[Point]) -> Table:
@@ -92,14 +92,14 @@ def heading(model: str, mode: str) -> str:
 
 def name_of(model: str) -> str:
     """A model as people write it."""
-    known = catalog.models().get(model)
-    return known.title if known else model
+    facts = catalog.models().get(model)
+    return facts.title if facts else model
 
 
 def unit(model: str) -> str:
     """What `images_per_second` counts with that model."""
-    known = catalog.models().get(model)
-    return f"{known.unit if known else 'images'}/second"
+    facts = catalog.models().get(model)
+    return f"{facts.unit if facts else 'images'}/second"
 
 
 def _speed(leg: Measurement | None) -> str:
@@ -108,24 +108,24 @@ def _speed(leg: Measurement | None) -> str:
 
 def _latency(legs: Mapping[str, Measurement]) -> Iterable[tuple[str, ...]]:
     """A row of the percentiles where there are any; its improvement is that of the median."""
-    found = {dtype: leg.latency_ms for dtype, leg in legs.items() if leg.latency_ms}
-    if not found:
+    latencies = {dtype: leg.latency_ms for dtype, leg in legs.items() if leg.latency_ms}
+    if not latencies:
         return
     cells = [
-        " / ".join(f"{found[dtype][name]:.1f}" for name in PERCENTILES) if dtype in found else "not measured"
+        " / ".join(f"{latencies[dtype][name]:.1f}" for name in PERCENTILES) if dtype in latencies else "not measured"
         for dtype in _LABELS
     ]
-    medians = [found[dtype]["p50"] for dtype in _LABELS if dtype in found]
+    medians = [latencies[dtype]["p50"] for dtype in _LABELS if dtype in latencies]
     ratio = f"{medians[0] / medians[1]:.3f} (p50)" if len(medians) == 2 and medians[1] > 0 else "needs both"
     yield (f"Latency at batch size 1, {' / '.join(PERCENTILES)} (ms)", *cells, ratio)
 
 
 def _conditions(report: Report, legs: Mapping[str, Measurement]) -> Iterable[str]:
-    said = {_LABELS.get(dtype, dtype): _how(leg) for dtype, leg in legs.items()}
-    if len(set(said.values())) == 1:
-        yield f"Measured with {next(iter(said.values()))}"
+    methods = {_LABELS.get(dtype, dtype): _how(leg) for dtype, leg in legs.items()}
+    if len(set(methods.values())) == 1:
+        yield f"Measured with {next(iter(methods.values()))}"
     else:
-        yield "Not measured alike: " + "; ".join(f"{label} with {how}" for label, how in said.items())
+        yield "Not measured alike: " + "; ".join(f"{label} with {how}" for label, how in methods.items())
     losses = {_LABELS.get(dtype, dtype): leg.final_loss for dtype, leg in legs.items() if leg.final_loss is not None}
     if losses:
         yield "Final loss: " + ", ".join(f"{loss:.4g} ({label})" for label, loss in losses.items())
@@ -147,10 +147,10 @@ def _machine(report: Report) -> Iterable[str]:
     if host.get("cpu"):
         cores = f", {counted(host['cores'], 'core')}" if host.get("cores") else ""
         yield f"CPU: {host['cpu']}{cores}; {_bf16(host.get('isa'))}"
-    for where in missing(report.measurements):
+    for system in missing(report.measurements):
         yield (
-            f"Measured without {', '.join(where['flags'])}: the processor has it, {where['system']} with kernel "
-            f"{where['kernel']} does not show it; a newer kernel does"
+            f"Measured without {', '.join(system['flags'])}: the processor has it, {system['system']} with kernel "
+            f"{system['kernel']} does not show it; a newer kernel does"
         )
     if report.versions:
         yield "Versions: " + ", ".join(f"{name} {version}" for name, version in report.versions.items())

@@ -35,7 +35,11 @@ def scaling(measurements: Iterable[Measurement]) -> dict[Setting, list[Point]]:
     for one in measurements:
         setting = Setting(one.model, one.mode, one.dtype, one.engine, one.batch_size)
         rates.setdefault(setting, {})[one.workers] = one.images_per_second
-    return {setting: _points(found) for setting, found in rates.items() if len(found) > 1 and min(found.values()) > 0}
+    return {
+        setting: _points(by_workers)
+        for setting, by_workers in rates.items()
+        if len(by_workers) > 1 and min(by_workers.values()) > 0
+    }
 
 
 def _points(rates: dict[int, float]) -> list[Point]:

@@ -27,10 +27,10 @@ def to_csv(report: Report) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_COLUMNS)
-    found = {(each["model"], each["mode"]): each for each in ratios(report.measurements)}
+    ratio_of = {(each["model"], each["mode"]): each for each in ratios(report.measurements)}
     for one in report.measurements:
         host = one.host or report.host
-        ratio = found[one.model, one.mode]
+        ratio = ratio_of[one.model, one.mode]
         values = {
             **{key: getattr(one, key) for key in _AS_MEASURED},
             "global_batch_size": one.batch_size * one.workers,
