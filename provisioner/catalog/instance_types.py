@@ -64,7 +64,7 @@ def lookup(name: str) -> InstanceType | None:
 
 def bf16_types() -> list[InstanceType]:
     """The types that have bfloat16 instructions, hfc7 and hfg7 first, sizes from small to large."""
-    return [known for known in _types().values() if known.bf16]
+    return [one for one in _types().values() if one.bf16]
 
 
 def described(
@@ -74,7 +74,7 @@ def described(
 
     `threads_per_core` 0: the service does not say. NUMA nodes are not described: one is expected.
     """
-    known = processor(cpu)
+    chip = processor(cpu)
     family, _, size = name.rpartition(".")
     return InstanceType(
         name=name,
@@ -83,9 +83,9 @@ def described(
         vcpus=vcpus,
         memory_gib=memory_gib,
         cpu=cpu,
-        processor=known.name if known else "",
+        processor=chip.name if chip else "",
         architecture=architecture,
-        isa=known.isa if known else (),
+        isa=chip.isa if chip else (),
         threads_per_core=threads_per_core or (1 if architecture == "arm64" or vcpus == 1 else 2),
         disks=(),
         vcpus_per_node=max(vcpus, 1),
@@ -102,8 +102,8 @@ def check_name(name: str) -> None:
     family = _families().get(name.rpartition(".")[0])
     if family and not family["processor"].bf16:
         size = name.rpartition(".")[2]
-        known = lookup(name)
-        instead = nearest_bf16(known) if known else lookup(f"{family['nearest']}.{size}")
+        instance_type = lookup(name)
+        instead = nearest_bf16(instance_type) if instance_type else lookup(f"{family['nearest']}.{size}")
         raise UsageError(
             f"{name} cannot do bfloat16, since {family['processor'].name} has no bfloat16 instructions",
             f"the nearest type that can is {_shape(instead)}" if instead else f"{family['nearest']} can",
@@ -120,40 +120,44 @@ def check_described(described_type: InstanceType) -> None:
         )
 
 
-def nearest_bf16(known: InstanceType) -> InstanceType:
+def nearest_bf16(instance_type: InstanceType) -> InstanceType:
     """What to take instead of a type without bf16: as many vCPUs in the nearest family, or its next size up.
 
     Where no family is named, the smallest type of its architecture with as many vCPUs and as much memory.
     """
-    if known.bf16:
-        return known
-    alike = [other for other in bf16_types() if other.architecture == known.architecture]
-    if not known.nearest:
+    if instance_type.bf16:
+        return instance_type
+    alike = [other for other in bf16_types() if other.architecture == instance_type.architecture]
+    if not instance_type.nearest:
         alike.sort(key=lambda other: (other.vcpus, other.memory_gib))  # stable: hfc7 comes before its equals
-        enough = [other for other in alike if other.vcpus >= known.vcpus and other.memory_gib >= known.memory_gib]
+        enough = [
+            other
+            for other in alike
+            if other.vcpus >= instance_type.vcpus and other.memory_gib >= instance_type.memory_gib
+        ]
         return enough[0] if enough else alike[-1]
-    family = [other for other in alike if other.family == known.nearest]
-    enough = [other for other in family if other.vcpus >= known.vcpus]
+    family = [other for other in alike if other.family == instance_type.nearest]
+    enough = [other for other in family if other.vcpus >= instance_type.vcpus]
     return enough[0] if enough else family[-1]
 
 
 def suggestion(name: str) -> str:
     """What somebody may have meant by a name that the catalog lacks."""
     family = name.rpartition(".")[0]
-    sizes = [known.size for known in _types().values() if known.family == family]
+    sizes = [one.size for one in _types().values() if one.family == family]
     if sizes:
         return f"{family} has {', '.join(sizes)}"
     from difflib import get_close_matches  # only a mistake needs it
 
-    close = get_close_matches(name, [known.name for known in bf16_types()], n=3, cutoff=0.7)
+    close = get_close_matches(name, [one.name for one in bf16_types()], n=3, cutoff=0.7)
     if close:
         return f"did you mean {' or '.join(close)}?"
-    families = dict.fromkeys(known.family for known in bf16_types())
+    families = dict.fromkeys(one.family for one in bf16_types())
     return f"families that can do bfloat16 are {', '.join(families)}"
 
 
-def _shape(known: InstanceType) -> str:
-    return f"{known.name} ({known.vcpus} vCPUs, {known.memory_gib:g} GiB)"
+def _shape(instance_type: InstanceType) -> str:
+    return f"{instance_type.name} ({instance_type.vcpus} vCPUs, {instance_type.memory_gib:g} GiB)"
 
 
 @cache
@@ -167,18 +171,18 @@ def _families() -> Mapping[str, dict[str, Any]]:
 
 
 def _processor_of(family: str, cpu: str) -> Processor:
-    known = processor(cpu)
-    if known is None:
+    chip = processor(cpu)
+    if chip is None:
         raise ValueError(f"families.yaml: {family}: processors.yaml knows no {cpu}")
-    return known
+    return chip
 
 
 @cache
 def _types() -> Mapping[str, InstanceType]:
     types = {}
     for family, facts in _families().items():
-        known: Processor = facts["processor"]
-        common = {**fields_of(InstanceType, facts), "family": family, "processor": known.name, "isa": known.isa}
+        chip: Processor = facts["processor"]
+        common = {**fields_of(InstanceType, facts), "family": family, "processor": chip.name, "isa": chip.isa}
         for size, shape in facts["sizes"].items():
             name = f"{family}.{size}"
             types[name] = InstanceType(name=name, size=size, **shape, **common)

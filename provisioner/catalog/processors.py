@@ -32,5 +32,5 @@ def processor(name: str) -> Processor | None:
 
 @cache
 def _patterns() -> list[tuple[re.Pattern[str], Processor]]:
-    known = [Processor(**fields_of(Processor, facts)) for facts in read("processors.yaml")]
-    return [(re.compile(pattern, re.IGNORECASE), each) for each in known for pattern in each.patterns]
+    processors = [Processor(**fields_of(Processor, facts)) for facts in read("processors.yaml")]
+    return [(re.compile(pattern, re.IGNORECASE), each) for each in processors for pattern in each.patterns]
