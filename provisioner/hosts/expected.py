@@ -41,11 +41,15 @@ def expected_facts(
     )
 
 
-def _expected_cpus(known: catalog.InstanceType) -> tuple[Cpu, ...]:
+def _expected_cpus(instance_type: catalog.InstanceType) -> tuple[Cpu, ...]:
     cpus = []
-    for number in range(known.vcpus):
-        core = number % known.cores if known.siblings == "split" else number // known.threads_per_core
-        node = core * known.nodes // known.cores
+    for number in range(instance_type.vcpus):
+        core = (
+            number % instance_type.cores
+            if instance_type.siblings == "split"
+            else number // instance_type.threads_per_core
+        )
+        node = core * instance_type.nodes // instance_type.cores
         cpus.append(Cpu(number, core, node, node))
     return tuple(cpus)
 
@@ -73,8 +77,8 @@ def described_types(cloud: CloudSpec, offers: Iterable[TypeOffer]) -> dict[str, 
         for offer in offers
     }
     if not cloud.allow_any_type:
-        for known in described.values():
-            catalog.check_described(known)
+        for instance_type in described.values():
+            catalog.check_described(instance_type)
     unlisted = unlisted_types(cloud)
     if not described and len(unlisted) == len(cloud.instance_types):
         raise CloudRefusedError(f"the service does not know {', '.join(unlisted)}", catalog.suggestion(unlisted[0]))
@@ -86,33 +90,33 @@ def doubts(cloud: CloudSpec, described: Mapping[str, catalog.InstanceType]) -> l
 
     `described` has the types that the service was asked about.
     """
-    found = []
+    warnings = []
     image = None if cloud.image_id else catalog.image_family(cloud.image_family)
     for name in cloud.instance_types:
-        known = catalog.lookup(name) or described.get(name)
-        if known is None:
-            found.append(
+        instance_type = catalog.lookup(name) or described.get(name)
+        if instance_type is None:
+            warnings.append(
                 f"{name} is not in the catalog ({catalog.suggestion(name)}): `plan --online` and `up` ask the service "
                 "for its processor" + ("" if cloud.allow_any_type else ", and refuse one that cannot do bfloat16")
             )
             continue
-        if not known.processor:
-            found.append(
-                f"the service calls the processor of {name} {known.cpu!r}, which does not tell its generation: whether "
-                "it can do bfloat16 is read on the host"
+        if not instance_type.processor:
+            warnings.append(
+                f"the service calls the processor of {name} {instance_type.cpu!r}, which does not tell its generation: "
+                "whether it can do bfloat16 is read on the host"
             )
-        hidden = [flag for flag in catalog.bf16_of(known.isa) if image and flag in image.hides]
+        hidden = [flag for flag in catalog.bf16_of(instance_type.isa) if image and flag in image.hides]
         if image and hidden:
-            found.append(
+            warnings.append(
                 f"the kernel of {image.name} ({image.kernel}) does not show {', '.join(hidden)} of {name}: bfloat16 "
-                f"would be measured without it; {_shown_by(hidden, known.architecture)} shows it"
+                f"would be measured without it; {_shown_by(hidden, instance_type.architecture)} shows it"
             )
     if not cloud.image_id and image is None:
-        found.append(
+        warnings.append(
             f"{cloud.image_family} is not in the catalog: the service is asked for it, and what its system needs is "
             "read on the host"
         )
-    return found
+    return warnings
 
 
 def missing_flags(facts: HostFacts, rented: catalog.InstanceType | None) -> list[str]:

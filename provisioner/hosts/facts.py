@@ -171,8 +171,8 @@ def _pairs(lines: Iterable[str], separator: str) -> dict[str, str]:
     """`key<separator>value` lines, quotes taken off; of a key that comes twice the first."""
     pairs: dict[str, str] = {}
     for line in lines:
-        key, found, value = line.partition(separator)
-        if found:
+        key, separated, value = line.partition(separator)
+        if separated:
             pairs.setdefault(key.strip(), value.strip().strip("\"'"))
     return pairs
 

@@ -122,21 +122,21 @@ def auto_workers(cpus: Sequence[Cpu]) -> int:
     Below 12 cores one worker per core, up to 2: two one-core workers outran one process of two threads.
     """
     total = physical_cores(cpus)
-    wanted = total // CORES_PER_WORKER if total >= 2 * CORES_PER_WORKER else min(total, 2)
-    return max(wanted, len({cpu.node for cpu in cpus}))
+    workers = total // CORES_PER_WORKER if total >= 2 * CORES_PER_WORKER else min(total, 2)
+    return max(workers, len({cpu.node for cpu in cpus}))
 
 
 def warnings(cpus: Sequence[Cpu], sets: Sequence[WorkerSet], room: Room = NO_LIMIT) -> list[str]:
     """What a person should know of a division: idle cores, and workers of different size."""
-    found = []
+    sentences = []
     total = physical_cores(cpus)
     idle = min(total, room.cores or total) - sum(worker.physical_cores for worker in sets)
     if idle > 0:
-        found.append(f"{idle} of {total} cores stay idle: a worker does not span NUMA nodes; more workers use them")
+        sentences.append(f"{idle} of {total} cores stay idle: a worker does not span NUMA nodes; more workers use them")
     sizes = sorted({worker.physical_cores for worker in sets})
     if len(sizes) > 1:
-        found.append(f"workers have from {sizes[0]} to {sizes[-1]} cores: the smallest sets the pace of training")
-    return found
+        sentences.append(f"workers have from {sizes[0]} to {sizes[-1]} cores: the smallest sets the pace of training")
+    return sentences
 
 
 def _cores_by_node(cpus: Sequence[Cpu]) -> dict[int, list[tuple[int, ...]]]:
