@@ -139,8 +139,8 @@ def _words(item: Any, place: Place) -> str:
         return f"{_quoted(value)} does not look right: it must match {context['pattern']}"
     message = str(item["msg"]).replace("Input should be", "must be")
     message = message.replace("a valid integer", "a whole number").replace("a valid ", "a ")
-    found = f" (found {_quoted(value)})" if isinstance(value, (str, int, float)) else ""
-    return message[0].lower() + message[1:] + found
+    actual = f" (found {_quoted(value)})" if isinstance(value, (str, int, float)) else ""
+    return message[0].lower() + message[1:] + actual
 
 
 def _did_you_mean(place: Place) -> str:
@@ -251,20 +251,20 @@ def _cloud_contradictions(spec: Spec) -> Iterator[tuple[Place, str]]:
             except UsageError as error:
                 yield place, f"{error} (allow_any_type: true overrides)"
                 continue
-        known = catalog.lookup(name)
-        if known is None:
+        instance_type = catalog.lookup(name)
+        if instance_type is None:
             continue
-        architectures.add(known.architecture)
-        if known.disks and cloud.system_disk.category not in known.disks:
+        architectures.add(instance_type.architecture)
+        if instance_type.disks and cloud.system_disk.category not in instance_type.disks:
             yield (
                 ("cloud", "system_disk", "category"),
-                f"{name} takes {', '.join(known.disks)}, not {cloud.system_disk.category}",
+                f"{name} takes {', '.join(instance_type.disks)}, not {cloud.system_disk.category}",
             )
-        if isinstance(spec.spark.workers, int) and spec.spark.workers > known.cores:
+        if isinstance(spec.spark.workers, int) and spec.spark.workers > instance_type.cores:
             yield (
                 ("spark", "workers"),
                 f"{spec.spark.workers} workers need as many whole cores; {name} has "
-                f"{known.cores} ({known.vcpus} vCPUs)",
+                f"{instance_type.cores} ({instance_type.vcpus} vCPUs)",
             )
     if cloud.zones != "auto":
         for index, zone in enumerate(cloud.zones):
