@@ -34,8 +34,8 @@ def known_keys(file: Path, address: str, port: int) -> list[str]:
         return []
     except (OSError, UnicodeDecodeError) as error:
         raise StateError(f"{file} cannot be read: {error}", "mend or remove it") from error
-    wanted = entry_name(address, port)
-    return [f"{kind} {blob}" for names, kind, blob in map(_fields, text.splitlines()) if wanted in names]
+    entry = entry_name(address, port)
+    return [f"{kind} {blob}" for names, kind, blob in map(_fields, text.splitlines()) if entry in names]
 
 
 def replace_keys(file: Path, address: str, port: int, keys: Sequence[str]) -> None:

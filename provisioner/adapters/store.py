@@ -44,8 +44,8 @@ def require(name: str) -> None:
     _check_name(name)
     names = list_deployments()
     if name not in names:
-        known = ", ".join(names) or "none"
-        raise StateError(f"there is no deployment called {name}", f"deployments on this machine: {known}")
+        existing = ", ".join(names) or "none"
+        raise StateError(f"there is no deployment called {name}", f"deployments on this machine: {existing}")
 
 
 def _check_name(name: str) -> None:

@@ -33,12 +33,12 @@ def dial_remote(connection: Connection) -> Any:
     sock = connection.dial_command(DIAL_COMMAND)
     try:
         sock.settimeout(REQUEST_TIMEOUT_S)
-        said = b""
-        while not said.endswith(DIAL_MARKER):
+        banner = b""
+        while not banner.endswith(DIAL_MARKER):
             byte = sock.recv(1)
             if not byte:
                 raise ConnectionResetError("the command that leads to the Docker engine ended at once")
-            said += byte
+            banner += byte
     except BaseException:
         sock.close()
         raise

@@ -103,9 +103,9 @@ class DockerEngine:
             if source != tag:
                 repository, version = docker.utils.parse_repository_tag(tag)
                 self._client().tag(source, repository, version or "latest")
-            found = self._inspect_image(tag)
-        digests = [digest.partition("@")[2] for digest in found.get("RepoDigests") or ()]
-        return progress.digest or (digests[0] if digests else str(found["Id"]))
+            image = self._inspect_image(tag)
+        digests = [digest.partition("@")[2] for digest in image.get("RepoDigests") or ()]
+        return progress.digest or (digests[0] if digests else str(image["Id"]))
 
     def push(self, tag: str, *, on_progress: OnLine, login: tuple[str, Secret] | None = None) -> str:
         """As ports.Engine.push; `login` is sent to the engine in the request's header alone."""
@@ -187,19 +187,19 @@ class DockerEngine:
 
     def container(self, name: str) -> ContainerState | None:
         """As ports.Engine.container."""
-        found = self._inspect(name)
-        if found is None:
+        container = self._inspect(name)
+        if container is None:
             return None
         return ContainerState(
             name=name,
-            image=found["Config"]["Image"],
-            image_id=found["Image"],
-            status=found["State"]["Status"],
-            privileged=bool(found["HostConfig"]["Privileged"]),
-            since=_since(found),
-            health=(found["State"].get("Health") or {}).get("Status", ""),
-            health_check=_health_command(found["Config"].get("Healthcheck") or {}),
-            volumes=_volumes(found["HostConfig"].get("Binds") or ()),
+            image=container["Config"]["Image"],
+            image_id=container["Image"],
+            status=container["State"]["Status"],
+            privileged=bool(container["HostConfig"]["Privileged"]),
+            since=_since(container),
+            health=(container["State"].get("Health") or {}).get("Status", ""),
+            health_check=_health_command(container["Config"].get("Healthcheck") or {}),
+            volumes=_volumes(container["HostConfig"].get("Binds") or ()),
         )
 
     def start(self, request: ContainerRequest) -> None:
@@ -207,8 +207,8 @@ class DockerEngine:
 
         Raises HostError when a container of that name is there that we did not start, or when the new one ends at once.
         """
-        found = self._inspect(request.name)
-        if found is not None and not _is_ours(found):
+        container = self._inspect(request.name)
+        if container is not None and not _is_ours(container):
             raise HostError(
                 f"{self.host} has a container {request.name} that this program did not start",
                 f"remove it (docker rm -f {request.name}), or choose another name: image.container",
@@ -249,11 +249,11 @@ class DockerEngine:
 
     def remove(self, name: str) -> None:
         """As ports.Engine.remove; a container that we did not start stays."""
-        found = self._inspect(name)
-        if found is None or not _is_ours(found):
+        container = self._inspect(name)
+        if container is None or not _is_ours(container):
             return
         with suppress(MissingError), self._translated(f"remove {name}"):  # somebody may be faster
-            self._client().remove_container(found["Id"], force=True, v=True)
+            self._client().remove_container(container["Id"], force=True, v=True)
 
     def shell(self, name: str) -> ContainerShell:
         """As ports.Engine.shell."""
@@ -297,11 +297,11 @@ def _volumes(binds: Iterable[str]) -> dict[str, str]:
     return {outside: inside for outside, inside, *_ in pairs}
 
 
-def _since(found: Mapping[str, Any]) -> str:
+def _since(container: Mapping[str, Any]) -> str:
     """When a container came to its status, to the second: the engine writes nanoseconds, and year 1 for never."""
-    state = found["State"]
+    state = container["State"]
     if state["Status"] == "created":
-        at = found.get("Created", "")
+        at = container.get("Created", "")
     else:
         at = state.get("FinishedAt" if state["Status"] in ("exited", "dead") else "StartedAt", "")
     return "" if not at or at.startswith("0001-") else f"{at[:19]}Z"
@@ -320,8 +320,8 @@ def _health_command(check: Mapping[str, Any]) -> str:
     return str(words[0]) if kind == "CMD-SHELL" and len(words) == 1 else ""
 
 
-def _is_ours(found: Mapping[str, Any]) -> bool:
-    return LABEL in (found["Config"].get("Labels") or {})
+def _is_ours(container: Mapping[str, Any]) -> bool:
+    return LABEL in (container["Config"].get("Labels") or {})
 
 
 def _context(files: Mapping[str, bytes]) -> io.BytesIO:

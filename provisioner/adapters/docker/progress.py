@@ -114,8 +114,8 @@ _OF_A_PUSH = (
 
 def registry_failure(text: str, *, push: bool = False) -> Failure:
     """What the engine's words about a registry mean."""
-    known = (*_OF_A_PUSH, *_FAILURES) if push else _FAILURES
-    for pattern, failure in known:
+    failures = (*_OF_A_PUSH, *_FAILURES) if push else _FAILURES
+    for pattern, failure in failures:
         if re.search(pattern, text, re.IGNORECASE):
             return replace(failure, remedy=failure.push_remedy) if push and failure.push_remedy else failure
     return Failure("the engine gave up", "the engine's own words follow")
@@ -175,15 +175,15 @@ class BuildProgress:
             self.tail.extend(self.error.splitlines())
             return []
         self.image_id = str((event.get("aux") or {}).get("ID", self.image_id))
-        told = []
+        lines = []
         for line in _COLOUR.sub("", str(event.get("stream", ""))).splitlines():
             if re.match(r"Step \d+/\d+ : ", line):
                 self.instruction = line
                 self._lines = 0
-                told.append(line)
+                lines.append(line)
             elif line.strip():
                 self.tail.append(line.rstrip())
                 self._lines += 1
                 if self._lines % STEP_OUTPUT_LINES == 0:
-                    told.append(line.rstrip())
-        return told
+                    lines.append(line.rstrip())
+        return lines

@@ -112,7 +112,7 @@ class Api:
         """
         region = {} if action in REGIONLESS else {"RegionId": self.region}
         parameters = {**region, **parameters}
-        start, told = self.clock.monotonic(), ""
+        start, last_words = self.clock.monotonic(), ""
         for attempt in count():
             answer = self._try(action, parameters, expect)
             if not isinstance(answer, Fault):
@@ -129,9 +129,9 @@ class Api:
             if waited + pause > patient_s:
                 raise _unavailable(action, parameters, answer, meaning, waited) from answer
             words = f"trying {_called(action, parameters)} again: {answer.code or answer.message}"
-            if attempt and words != told:
+            if attempt and words != last_words:
                 self.progress(words)
-                told = words
+                last_words = words
             self.clock.sleep(pause)
         raise AssertionError("the loop above has no end of its own")
 
@@ -154,21 +154,21 @@ class Api:
         """Everything that a listing action lists, every page of it."""
         listing = LISTINGS[action]
         container = listing.path.rpartition(".")[0]
-        found: list[dict[str, Any]] = []
+        items: list[dict[str, Any]] = []
         size = "PageSize" if listing.numbered else "MaxResults"
         page: dict[str, Any] = {"PageNumber": 1} if listing.numbered else {}
         while True:
             body = self.call(action, {**parameters, **page, size: listing.page_size}, expect=container)
             part = dig(body, listing.path, []) or []
-            found += part
+            items += part
             if listing.numbered:
-                if not part or len(found) >= int(body.get("TotalCount") or 0):
-                    return found
+                if not part or len(items) >= int(body.get("TotalCount") or 0):
+                    return items
                 page = {"PageNumber": page["PageNumber"] + 1}
             else:
                 token = dig(body, listing.next_at, "")
                 if not token:
-                    return found
+                    return items
                 if page.get("NextToken") == token:
                     raise CloudUnavailableError(f"{action} gives the same page again and again", action=action)
                 page = {"NextToken": token}
@@ -187,19 +187,19 @@ class Api:
 
         Raises DeadlineError with what is still waited for.
         """
-        told = ""
+        last_line = ""
 
         def words(left: Mapping[str, str]) -> str:
             what = next(iter(left)) if len(ids) == 1 else f"{len(left)} of {counted(len(ids), noun)}"
             return f"waiting for {what} {aim}"
 
         def tell(left: Mapping[str, str]) -> None:
-            nonlocal told
+            nonlocal last_line
             states = ", ".join(sorted({state for state in left.values() if state}))
             line = words(left) + (f": {states}" if states else "")
-            if line != told:
+            if line != last_line:
                 self.progress(line)
-                told = line
+                last_line = line
 
         left = wait_until(
             self.clock,
@@ -238,9 +238,9 @@ def judge(action: str, fault: Fault) -> Verdict:
 
     The HTTP status counts only for a code that nobody knows.
     """
-    known = verdict(action, fault.code, fault.message) if fault.code else None
-    if known:
-        return known
+    documented = verdict(action, fault.code, fault.message) if fault.code else None
+    if documented:
+        return documented
     lost = not fault.code and fault.status is None
     return Verdict("retry" if lost or (fault.status or 0) >= 500 or fault.retry_after_s else "give-up", "")
 

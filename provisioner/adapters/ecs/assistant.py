@@ -103,8 +103,8 @@ class Assistant(Part):
 
 def _away(result: CommandResult) -> str:
     """What to do about an agent that could not run the command, but may soon; "" for any other result."""
-    known = verdict("RunCommand", result.error_code) if result.error_code else None
-    return known.remedy if known and known.kind == "retry" else ""
+    documented = verdict("RunCommand", result.error_code) if result.error_code else None
+    return documented.remedy if documented and documented.kind == "retry" else ""
 
 
 def _result(item: Mapping[str, Any]) -> CommandResult:

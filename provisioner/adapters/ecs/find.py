@@ -57,8 +57,8 @@ class Find(Part):
 
     def _tagged(self, kind: Kind, tags: Mapping[str, str]) -> list[dict[str, Any]]:
         listed = KINDS[kind]
-        found = self._api.items(listed.action, {"Tag": tag_list(tags)} if tags else {})
-        for item in found:
+        items = self._api.items(listed.action, {"Tag": tag_list(tags)} if tags else {})
+        for item in items:
             # What is found here may be deleted next: a filter that was not honoured must not pass.
             if not tags.items() <= _tags(item).items():
                 raise CloudUnavailableError(
@@ -66,7 +66,7 @@ class Find(Part):
                     "this is not how the service answers: check PROVISIONER_ENDPOINT",
                     action=listed.action,
                 )
-        return found
+        return items
 
     def _existing(self, kind: Kind, ids: Sequence[str]) -> list[dict[str, Any]]:
         """Those of `ids` that exist, as the service describes them."""

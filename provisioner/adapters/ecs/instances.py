@@ -126,10 +126,10 @@ def sequence(names: Sequence[str]) -> str:
         raise ValueError(f"RunInstances makes 1 to {MOST_INSTANCES} instances, not {len(names)}")
     if len(names) == 1:
         return names[0]
-    found = re.fullmatch(r"(.+?)(\d{1,6})", names[0])
-    if found:
-        prefix, digits = found.groups()
-        wanted = [f"{prefix}{int(digits) + i:0{len(digits)}d}" for i in range(len(names))]
-        if wanted == list(names) and len(wanted[-1]) == len(wanted[0]):
+    numbered = re.fullmatch(r"(.+?)(\d{1,6})", names[0])
+    if numbered:
+        prefix, digits = numbered.groups()
+        counted_on = [f"{prefix}{int(digits) + i:0{len(digits)}d}" for i in range(len(names))]
+        if counted_on == list(names) and len(counted_on[-1]) == len(counted_on[0]):
             return f"{prefix}[{int(digits)},{len(digits)}]"
     raise ValueError(f"one RunInstances call cannot give the names {', '.join(names)}")

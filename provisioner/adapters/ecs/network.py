@@ -41,17 +41,17 @@ class Network(Find):
         token: str,
     ) -> str:
         asked = {**parameters, "Tag": tag_list(tags), "ClientToken": token}
-        made = str(self._api.call(action, asked, expect=answer, patience_s=CREATE_S)[answer])
+        identifier = str(self._api.call(action, asked, expect=answer, patience_s=CREATE_S)[answer])
         if kind == "security-group":  # has no states
-            return made
+            return identifier
 
         def not_yet() -> dict[str, str]:
             # Not listed yet counts as not available yet.
-            state = self._states(kind, [made]).get(made, "Pending")
-            return {} if state == "Available" else {made: state}
+            state = self._states(kind, [identifier]).get(identifier, "Pending")
+            return {} if state == "Available" else {identifier: state}
 
-        self._api.wait(kind, "to be available", [made], not_yet, deadline_s=AVAILABLE_S)
-        return made
+        self._api.wait(kind, "to be available", [identifier], not_yet, deadline_s=AVAILABLE_S)
+        return identifier
 
     def ingress_rules(self, group_id: str) -> list[IngressRule]:
         """DescribeSecurityGroupAttribute: what the group lets in from addresses or groups."""
@@ -92,8 +92,8 @@ class Network(Find):
         return name
 
     def _holds(self, name: str, public_key: str) -> bool:
-        found = self._api.items("DescribeKeyPairs", {"KeyPairName": name, "IncludePublicKey": True})
-        return any(pair["KeyPairName"] == name and _same_key(pair.get("PublicKey"), public_key) for pair in found)
+        pairs = self._api.items("DescribeKeyPairs", {"KeyPairName": name, "IncludePublicKey": True})
+        return any(pair["KeyPairName"] == name and _same_key(pair.get("PublicKey"), public_key) for pair in pairs)
 
 
 def _same_key(one: str | None, other: str) -> bool:

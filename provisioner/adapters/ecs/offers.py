@@ -45,14 +45,18 @@ class Offers(Part):
             **({"InstanceType": instance_types[0]} if len(instance_types) == 1 else {}),
         }
         body = self._api.call("DescribeAvailableResource", asked)
-        found: dict[str, list[tuple[int, str]]] = {name: [] for name in instance_types}
+        ranked_zones: dict[str, list[tuple[int, str]]] = {name: [] for name in instance_types}
         for zone in dig(body, "AvailableZones.AvailableZone", []):
             for resource in dig(zone, "AvailableResources.AvailableResource", []):
                 for offer in dig(resource, "SupportedResources.SupportedResource", []):
                     category = offer.get("StatusCategory", IN_STOCK[0])
-                    if offer.get("Value") in found and offer.get("Status") == "Available" and category in IN_STOCK:
-                        found[offer["Value"]].append((IN_STOCK.index(category), str(zone["ZoneId"])))
-        return {name: [zone for _, zone in sorted(set(zones))] for name, zones in found.items()}
+                    if (
+                        offer.get("Value") in ranked_zones
+                        and offer.get("Status") == "Available"
+                        and category in IN_STOCK
+                    ):
+                        ranked_zones[offer["Value"]].append((IN_STOCK.index(category), str(zone["ZoneId"])))
+        return {name: [zone for _, zone in sorted(set(zones))] for name, zones in ranked_zones.items()}
 
     def type_offers(self, instance_types: Sequence[str]) -> list[TypeOffer]:
         """DescribeInstanceTypes: those of `instance_types` that the service knows."""
@@ -84,14 +88,14 @@ class Offers(Part):
             "InstanceType": instance_type,
             "Status": "Available",
         }
-        found = self._api.items("DescribeImages", asked)
-        if not found:
+        images = self._api.items("DescribeImages", asked)
+        if not images:
             raise TypeRefusedError(
                 f"the image family {family} has no image for {instance_type} in {self.region}",
                 "correct cloud.image_family, or name a cloud.image_id, or an instance type that the family is made for",
                 action="DescribeImages",
             )
-        newest = max(found, key=lambda item: str(item.get("CreationTime") or ""))
+        newest = max(images, key=lambda item: str(item.get("CreationTime") or ""))
         return Image(
             id=str(newest["ImageId"]),
             family=str(newest.get("ImageFamily") or family),

@@ -92,7 +92,7 @@ class SshConnector:
         keys = login_keys(self._key)
         start = self._clock.monotonic()
         refused_since: float | None = None
-        told = ""
+        last_reason = ""
         pauses = chain(_PAUSES_S, repeat(_PAUSES_S[-1]))
         for attempt, pause in enumerate(pauses, 1):
             result = self._attempt(host, keys, open_socket)
@@ -105,9 +105,9 @@ class SshConnector:
                 tried = f" (tried {attempt} times in {now - start:.0f} s)" if attempt > 1 else ""
                 message = f"could not connect to {describe(host)}: {result.reason}{tried}"
                 raise ConnectError(message, result.remedy, host=host.name) from result
-            if result.reason != told:
-                told = result.reason
-                self._progress(f"{host.name}: waiting for SSH at {host.address}:{host.port}: {told}")
+            if result.reason != last_reason:
+                last_reason = result.reason
+                self._progress(f"{host.name}: waiting for SSH at {host.address}:{host.port}: {last_reason}")
             self._clock.sleep(pause)
         raise AssertionError
 

@@ -92,14 +92,14 @@ def open_transport(
 
     Raises NotReadyError, HostKeyError, ConnectError; the socket is closed then.
     """
-    known = known_keys(known_hosts, host.address, host.port)
+    host_keys = known_keys(known_hosts, host.address, host.port)
     transport = paramiko.Transport(sock, packetizer_class=_BannerKeeper)
     try:
         transport.banner_timeout = transport.auth_timeout = transport.channel_timeout = timeout_s
         transport.handshake_timeout = timeout_s
-        _prefer(transport, known)
+        _prefer(transport, host_keys)
         _negotiate(transport, host, timeout_s)
-        _check_host_key(transport, host, known, known_hosts, accept_new)
+        _check_host_key(transport, host, host_keys, known_hosts, accept_new)
         _log_in(transport, host, keys)
         transport.set_keepalive(KEEPALIVE_S)
     except BaseException:
@@ -123,9 +123,9 @@ class _BannerKeeper(Packetizer):
         return line
 
 
-def _prefer(transport: paramiko.Transport, known: Sequence[str]) -> None:
+def _prefer(transport: paramiko.Transport, host_keys: Sequence[str]) -> None:
     """Ask first for the key types that are known for the host: one with several keys would show an unknown one."""
-    kinds = {key.split()[0] for key in known}
+    kinds = {key.split()[0] for key in host_keys}
     if "ssh-rsa" in kinds:  # the key's type; these are its signatures
         kinds |= {"rsa-sha2-512", "rsa-sha2-256"}
     options = transport.get_security_options()
@@ -179,13 +179,13 @@ def _too_slow(timeout_s: float) -> NotReadyError:
 
 
 def _check_host_key(
-    transport: paramiko.Transport, host: HostAddress, known: Sequence[str], known_hosts: Path, accept_new: bool
+    transport: paramiko.Transport, host: HostAddress, host_keys: Sequence[str], known_hosts: Path, accept_new: bool
 ) -> None:
     shown_key = transport.get_remote_server_key()
     shown = f"{shown_key.get_name()} {shown_key.get_base64()}"
-    if shown in known:
+    if shown in host_keys:
         return
-    if not known:
+    if not host_keys:
         if accept_new:
             replace_keys(known_hosts, host.address, host.port, [shown])
             return
@@ -195,9 +195,9 @@ def _check_host_key(
             "inventory (host_key), or set ssh.host_keys: accept-new",
             host=host.name,
         )
-    same_kind = [key for key in known if key.split()[0] == shown_key.get_name()]
+    same_kind = [key for key in host_keys if key.split()[0] == shown_key.get_name()]
     raise HostKeyError(
-        f"the host key of {describe(host)} has CHANGED: known {', '.join(map(fingerprint, same_kind or known))}, "
+        f"the host key of {describe(host)} has CHANGED: known {', '.join(map(fingerprint, same_kind or host_keys))}, "
         f"shown {fingerprint(shown)}; nothing was sent to it",
         "somebody may be in between; if the machine was reinstalled on purpose, `provisioner up` asks for the new "
         "key of an instance that it created; for any other host put the new key into the inventory (host_key), or "

@@ -66,16 +66,16 @@ def login_keys(path: Path | None) -> list[tuple[str, PKey]]:
     if path is not None:
         return [_from_file(path.expanduser())]
     usual = [Path("~/.ssh", name).expanduser() for name in _USUAL_NAMES]
-    found = _agent_keys()
+    keys = _agent_keys()
     for file in usual:
         if file.exists() and not _has_passphrase(file):
-            found.append(_from_file(file))
-    if not found:
+            keys.append(_from_file(file))
+    if not keys:
         raise ConnectError(
             "there is no key to log in with: no SSH agent has one, and ~/.ssh holds none without a passphrase",
             "name one in the inventory (ssh.key_file), or start ssh-agent and ssh-add one",
         )
-    return found
+    return keys
 
 
 def _from_file(path: Path) -> tuple[str, PKey]:
@@ -107,9 +107,9 @@ def _has_passphrase(path: Path) -> bool:
 
 def _from_agent(path: Path) -> tuple[str, PKey]:
     public = Path(f"{path}.pub")
-    wanted = public.read_text().split()[1] if public.exists() else ""
+    public_key = public.read_text().split()[1] if public.exists() else ""
     for name, key in _agent_keys():
-        if key.get_base64() == wanted:
+        if key.get_base64() == public_key:
             return f"{path} ({name})", key
     raise ConnectError(f"the key file {path} has a passphrase and no SSH agent holds it", f"run ssh-add {path}")
 
