@@ -47,11 +47,11 @@ def _owner(client: tuple[str, int], server: tuple[str, int]) -> int | None:
     for address in (client[0], server[0]):
         pair += socket.inet_aton(address).ljust(16, b"\0")
     pair += struct.pack("=I8s", 0, b"\xff" * 8)  # any interface, no cookie
-    wanted = struct.pack("=BBBxI", socket.AF_INET, socket.IPPROTO_TCP, 0, 0xFFFFFFFF) + pair
-    header = struct.pack("=IHHII", 16 + len(wanted), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, 0, 0)
+    request = struct.pack("=BBBxI", socket.AF_INET, socket.IPPROTO_TCP, 0, 0xFFFFFFFF) + pair
+    header = struct.pack("=IHHII", 16 + len(request), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, 0, 0)
     try:
         with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, SOCK_DIAG) as kernel:
-            kernel.send(header + wanted)
+            kernel.send(header + request)
             answer = kernel.recv(4096)
     except OSError:
         return None
@@ -63,12 +63,12 @@ def _owner(client: tuple[str, int], server: tuple[str, int]) -> int | None:
 
 def _listed_owner(client: tuple[str, int], server: tuple[str, int]) -> int | None:
     """The same from the kernel's table of connections, where sock_diag is closed to us (some containers)."""
-    wanted = [_as_listed(client), _as_listed(server)]
+    ends = [_as_listed(client), _as_listed(server)]
     try:
         lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
     except OSError:
         return None
-    owners = [fields[7] for line in lines if (fields := line.split())[1:3] == wanted]
+    owners = [fields[7] for line in lines if (fields := line.split())[1:3] == ends]
     return int(owners[0]) if owners else None
 
 

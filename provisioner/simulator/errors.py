@@ -14,10 +14,10 @@ class ApiError(Exception):
     """
 
     def __init__(self, code: str, message: str = "", status: int = 0, headers: dict[str, str] | None = None) -> None:
-        known = CODES.get(code, (400, "The request was denied."))
+        documented = CODES.get(code, (400, "The request was denied."))
         self.code = code
-        self.status = status or known[0]
-        self.message = message or known[1]
+        self.status = status or documented[0]
+        self.message = message or documented[1]
         self.headers = headers or {}
         super().__init__(f"{self.status} {code}: {self.message}")
 

@@ -61,10 +61,10 @@ class Faults:
 
     def set(self, faults: Sequence[Mapping[str, Any]]) -> None:
         """Replace all faults. Raises ValueError for one that is not well formed; then nothing is replaced."""
-        known = {field.name for field in fields(Fault)}
+        names = {field.name for field in fields(Fault)}
         for fault in faults:
-            if not isinstance(fault, Mapping) or not {"kind"} <= set(fault) <= known:
-                raise ValueError(f"a fault is an object with kind and any of {', '.join(sorted(known))}, not {fault!r}")
+            if not isinstance(fault, Mapping) or not {"kind"} <= set(fault) <= names:
+                raise ValueError(f"a fault is an object with kind and any of {', '.join(sorted(names))}, not {fault!r}")
         self.faults = [Fault(**fault) for fault in faults]
 
     def take(self, action: str) -> Fault | None:

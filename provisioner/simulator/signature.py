@@ -115,7 +115,7 @@ class Gate:
         now = self._now()
         if self._window_s is not None and len(self._nonces) > 10_000:
             oldest = now - 2 * self._window_s
-            self._nonces = {known: at for known, at in self._nonces.items() if at > oldest}
+            self._nonces = {used: at for used, at in self._nonces.items() if at > oldest}
         self._nonces[nonce] = now
 
 

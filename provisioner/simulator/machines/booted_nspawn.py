@@ -222,7 +222,7 @@ def _namespaced_pids(pid: str) -> list[int]:
 
 def _missing_capabilities() -> list[str]:
     """Capabilities that this machine lacks itself (in a sandbox, say): nspawn fails when it is to hand those on."""
-    known = set(run("setpriv", "--list-caps").split())
+    all_names = set(run("setpriv", "--list-caps").split())
     dump = run("setpriv", "--dump").splitlines()
     held = next(line for line in dump if line.startswith("Capability bounding set:")).partition(": ")[2].split(",")
-    return [f"CAP_{name.upper()}" for name in sorted(known.difference(held))]
+    return [f"CAP_{name.upper()}" for name in sorted(all_names.difference(held))]

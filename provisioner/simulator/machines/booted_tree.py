@@ -109,9 +109,9 @@ def _make(tree: Path, settings: Mapping[str, str], certificates: str, lock: int)
     inside = ("--mount-proc", "--root", str(tree), "--", "env", "DEBIAN_FRONTEND=noninteractive")
     _run(*inside, "apt-get", "update", lock=lock)
     _run(*inside, "apt-get", "install", "--yes", "--no-install-recommends", *PACKAGES, lock=lock)
-    known = {_body(certificate) for certificate in _CERTIFICATE.findall((tree / CERTIFICATES).read_text())}
+    installed = {_body(certificate) for certificate in _CERTIFICATE.findall((tree / CERTIFICATES).read_text())}
     for certificate in _CERTIFICATE.findall(certificates):
-        if (body := _body(certificate)) not in known:
+        if (body := _body(certificate)) not in installed:
             name = hashlib.sha256(body.encode()).hexdigest()[:16]
             write(tree, f"{LOCAL_CERTIFICATES}/host-{name}.crt", certificate + "\n")
     _run(*inside, "update-ca-certificates", lock=lock)

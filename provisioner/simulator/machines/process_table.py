@@ -25,7 +25,7 @@ def end(mark: str) -> None:
     Raises RuntimeError when some will not go.
     """
     started = time.monotonic()
-    told: set[int] = set()
+    terminated: set[int] = set()
     pause_s = 0.005
     empty = 0
     while empty < 2:  # in the instant of its exec a process shows no environment: one empty look does not count
@@ -37,17 +37,17 @@ def end(mark: str) -> None:
         for pid in pids:
             if waited_s > GRACE_S:
                 _send(pid, mark, signal.SIGKILL)
-            elif pid not in told:
+            elif pid not in terminated:
                 _send(pid, mark, signal.SIGTERM)
-        told |= pids
+        terminated |= pids
         time.sleep(pause_s)
         pause_s = min(pause_s * 2, 0.1)
 
 
 def _has(folder: Path, mark: str) -> bool:
-    wanted = f"\0{MARKER}={mark}".encode() + (b"" if mark.endswith("/") else b"\0")
+    variable = f"\0{MARKER}={mark}".encode() + (b"" if mark.endswith("/") else b"\0")
     try:
-        return folder.stat().st_uid == os.getuid() and wanted in b"\0" + (folder / "environ").read_bytes()
+        return folder.stat().st_uid == os.getuid() and variable in b"\0" + (folder / "environ").read_bytes()
     except OSError:  # it ended meanwhile, or is not ours to read
         return False
 

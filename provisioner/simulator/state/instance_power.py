@@ -147,8 +147,8 @@ def _many(call: Call) -> list[Instance]:
     return [call.get(Instance, item) for item in ids]
 
 
-def _need_status(instances: list[Instance], *wanted: str) -> None:
-    if any(instance.status not in wanted or instance.schedule for instance in instances):
+def _need_status(instances: list[Instance], *statuses: str) -> None:
+    if any(instance.status not in statuses or instance.schedule for instance in instances):
         raise ApiError("IncorrectInstanceStatus")
 
 

@@ -111,7 +111,7 @@ def _launch(call: Call, amount: int, least: int) -> list[Instance]:
     call.checked()
 
     call.faults.sell(place.zone, kind.id, amount)
-    made = []
+    instances = []
     for instance_id, (machine_ip, own_ip), name, host in zip(*_machines(call, amount), names, hosts, strict=False):
         serial = call.account.next_serial()
         instance = Instance(
@@ -127,8 +127,8 @@ def _launch(call: Call, amount: int, least: int) -> list[Instance]:
         )
         call.account.add(instance)
         make_disks(call, instance, system_disk, data_disks)
-        made.append(instance)
-    return made
+        instances.append(instance)
+    return instances
 
 
 def _machines(call: Call, amount: int) -> tuple[list[str], list[tuple[str, str]]]:
@@ -147,11 +147,11 @@ def _machines(call: Call, amount: int) -> tuple[list[str], list[tuple[str, str]]
 
 
 def _check_addresses(call: Call, switch: VSwitch | None, amount: int) -> None:
-    wanted = call.params.text("PrivateIpAddress")
-    if wanted and (amount > 1 or switch is None):
+    address = call.params.text("PrivateIpAddress")
+    if address and (amount > 1 or switch is None):
         raise ApiError("InvalidParameter.Conflict", "PrivateIpAddress is for one instance in a VSwitch.")
-    if switch and wanted:
-        switch.check_address(call.account, wanted)
+    if switch and address:
+        switch.check_address(call.account, address)
     elif switch and switch.free_count(call.account) < amount:
         raise ApiError("InvalidVSwitchId.IpInvalid")
 

@@ -67,8 +67,8 @@ def describe_instance_type_families(call: Call) -> Answer:
 def describe_instance_types(call: Call) -> Answer:
     """Instance types, 100 to a page: only the first comes unless NextToken asks on."""
     params = call.params
-    wanted = params.numbered("InstanceTypes")
-    if len(wanted) > 100:
+    names = params.numbered("InstanceTypes")
+    if len(names) > 100:
         raise invalid("InstanceTypes", "has over 100 elements")
     families = [params.text("InstanceTypeFamily")] if "InstanceTypeFamily" in params else []
     families += params.numbered("InstanceTypeFamilies")
@@ -76,7 +76,7 @@ def describe_instance_types(call: Call) -> Answer:
     kinds = [
         kind
         for kind in call.account.catalog.types.values()
-        if (not wanted or kind.id in wanted)
+        if (not names or kind.id in names)
         and (not families or kind.family in families)
         and architecture in ("", "ARM" if kind.arm else "X86")
     ]

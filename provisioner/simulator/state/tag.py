@@ -108,11 +108,11 @@ def describe_account_attributes(call: Call) -> Answer:
         "max-security-groups": quotas["security-groups"],
         "max-key-pairs": quotas["key-pairs"],
     }
-    wanted = call.params.numbered("AttributeName")
+    names = call.params.numbered("AttributeName")
     items = [
         {"AttributeName": name, "AttributeValues": {"ValueItem": [{"Value": str(value)}]}}
         for name, value in values.items()
-        if not wanted or name in wanted
+        if not names or name in names
     ]
     return {"AccountAttributeItems": {"AccountAttributeItem": items}}
 

@@ -40,15 +40,15 @@ class VSwitch(
         """Its VPC stays."""
         return "DependencyViolation.VSwitch" if other.id == self.vpc_id else ""
 
-    def check_address(self, account: Account, wanted: str) -> None:
+    def check_address(self, account: Account, address: str) -> None:
         """Raise unless an address may be given to an instance."""
         try:
-            inside = ip_address(wanted) in ip_network(self.cidr)
+            inside = ip_address(address) in ip_network(self.cidr)
         except ValueError:
             inside = False
         if not inside:
             raise ApiError("InvalidPrivateIpAddress.Malformed")
-        if wanted in self._taken(account):
+        if address in self._taken(account):
             raise ApiError("InvalidPrivateIpAddress.Duplicated")
 
     def free_address(self, account: Account) -> str:
