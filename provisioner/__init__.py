@@ -10,10 +10,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from provisioner.errors import ProvisionerError as ProvisionerError
     from provisioner.inventory import load as load
     from provisioner.inventory import parse as parse
+    from provisioner.inventory.spec import Spec as Spec
+    from provisioner.operations.doctor import doctor as doctor
     from provisioner.operations.down import down as down
-    from provisioner.operations.offers import offers as offers
+    from provisioner.operations.hosts import execute as execute
+    from provisioner.operations.instance_types import offers as offers
     from provisioner.operations.plan import existing as existing
     from provisioner.operations.plan import plan as plan
     from provisioner.operations.preflight import preflight as preflight
@@ -25,14 +29,19 @@ if TYPE_CHECKING:
     from provisioner.operations.status import with_running as with_running
     from provisioner.operations.sweep import leftovers as leftovers
     from provisioner.operations.up import up as up
+    from provisioner.runner import Event as Event
 
 __version__ = "0.2.0"
 
 _MODULES = {
+    "ProvisionerError": "errors",
     "load": "inventory",
     "parse": "inventory",
+    "Spec": "inventory.spec",
+    "doctor": "operations.doctor",
     "down": "operations.down",
-    "offers": "operations.offers",
+    "execute": "operations.hosts",
+    "offers": "operations.instance_types",
     "existing": "operations.plan",
     "plan": "operations.plan",
     "preflight": "operations.preflight",
@@ -44,6 +53,7 @@ _MODULES = {
     "with_running": "operations.status",
     "leftovers": "operations.sweep",
     "up": "operations.up",
+    "Event": "runner",
 }
 
 __all__ = list(_MODULES)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+REGISTRY_PASSWORD = "PROVISIONER_REGISTRY_PASSWORD"  # noqa: S105 - a variable's name
+"""The environment variable that has a registry's password, where no other one is named."""
+
 
 class Secret:
     """A string that shows itself only to who calls `reveal()`; printing, formatting and quoting give stars."""

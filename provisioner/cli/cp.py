@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import shutil
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from provisioner.cli import console
-from provisioner.errors import UsageError
 from provisioner.render import counted
 
 if TYPE_CHECKING:
@@ -20,24 +18,13 @@ EVERY_S = 0.1
 
 def cp(source: str, target: str) -> None:
     """Copy a file or a folder: `provisioner cp NAME:PATH LOCAL`, `provisioner cp LOCAL NAME:PATH` (NAME/HOST: too)."""
-    from provisioner.operations.copying import download, upload
-    from provisioner.operations.hosts import chosen, looking_at
+    from provisioner.operations.transfer import copy
 
-    remote = [side for side in (source, target) if ":" in side]
-    if len(remote) != 1:
-        raise UsageError("one side must be NAME:PATH and the other a local path")
-    name, _, path = remote[0].partition(":")
-    name, _, host = name.partition("/")
     progress = Progress()
-    with looking_at(name) as session:
-        connection = chosen(session, host or None).connection()
-        try:
-            if remote[0] == target:
-                count = upload(connection, Path(source), path, progress)
-            else:
-                count = download(connection, path, Path(target), progress)
-        finally:
-            progress.close()
+    try:
+        count = copy(source, target, progress)
+    finally:
+        progress.close()
     console.line(f"{counted(count, 'file')} copied")
 
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from provisioner.cli.console import line
-from provisioner.errors import ProvisionerError, UsageError
+from provisioner.errors import ProvisionerError
 from provisioner.render import counted
 
 HELP = "Training data in a folder of this machine."
@@ -35,9 +30,9 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Read everything, decode every image; say what there is, what is damaged, and what the model does not expect."""
-    options = {"--model": model, "--classes": classes, "--limit": limit}
-    given = [str(word) for option in options.items() if option[1] is not None for word in option]
-    verdict = _workload_look("check", str(path), *given, *(["--evaluate"] if evaluate else []))
+    from provisioner.operations import data
+
+    verdict = data.check(path, model=model, classes=classes, evaluate=evaluate, limit=limit)
     line(json.dumps(verdict) if as_json else "\n".join(_words(verdict)))
     if verdict["problems"]:
         more = len(verdict["problems"]) - 1
@@ -58,9 +53,9 @@ def measure(
     as_json: Json = False,
 ) -> None:
     """Time the input pipeline alone, so that one sees whether it would hold the training back."""
-    options = {"--classes": classes, "--batch-size": batch_size, "--image-size": image_size, "--batches": batches}
-    given = (str(word) for option in options.items() if option[1] is not None for word in option)
-    measured = _workload_look("measure", str(path), *given)
+    from provisioner.operations import data
+
+    measured = data.measure(path, classes=classes, batch_size=batch_size, image_size=image_size, batches=batches)
     text = f"{measured['path']}: {measured['images_per_second']:.1f} images/s on this machine's cores"
     line(json.dumps(measured) if as_json else text)
 
@@ -79,32 +74,3 @@ def _words(verdict: dict[str, Any]) -> list[str]:
         lines += [f"    {example['image']}: {example['reason']}" for example in seen["examples"]]
     lines += [f"  {note}" for note in verdict["notes"]]
     return lines + [f"  problem: {problem}" for problem in verdict["problems"]]
-
-
-def _workload_look(*arguments: str) -> dict[str, Any]:
-    """What the workload's own command answers, in a process of its own: this one never loads TensorFlow.
-
-    Raises:
-        UsageError: TensorFlow is not installed, or the path holds no data.
-    """
-    from provisioner.steps.workload import workload_archive
-
-    if importlib.util.find_spec("tensorflow") is None:
-        raise UsageError("looking at data needs TensorFlow", "pip install 'provisioner[local]'")
-    with tempfile.TemporaryDirectory(prefix="provisioner-") as folder:
-        archive = Path(folder) / "workload.zip"
-        archive.write_bytes(workload_archive())
-        done = subprocess.run(
-            [sys.executable, "-m", "workload", *arguments],
-            env={**os.environ, "PYTHONPATH": str(archive), "TF_CPP_MIN_LOG_LEVEL": "2"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    lines = done.stdout.splitlines()
-    answer: dict[str, Any] = json.loads(lines[-1]) if lines else {}
-    if answer.pop("event", "error") == "error":
-        tail = done.stderr.strip().splitlines()[-1:] or [f"status {done.returncode}"]
-        message = answer.get("message") or f"looking at the data failed: {tail[0]}"
-        raise (UsageError if done.returncode == UsageError.exit_code else ProvisionerError)(message)
-    return answer

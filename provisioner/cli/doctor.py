@@ -8,13 +8,13 @@ from provisioner.errors import ProvisionerError
 
 def doctor(as_json: Json = False) -> None:
     """Check this machine: credentials, keys, Java, Docker, bfloat16; each with its remedy."""
+    import provisioner
     from provisioner.cli.console import Console
-    from provisioner.operations.doctor import all_checks
 
     console = Console(as_json=as_json)
-    results = all_checks()
+    results = provisioner.doctor()
     if as_json:
-        console.result([{"check": c.name, "ok": c.ok, "found": c.found, "remedy": c.remedy} for c in results])
+        console.result([check.as_json() for check in results])
     else:
         for check in results:
             console.say(f"  {'ok  ' if check.ok else 'none'} {check.name:24} {check.found}")

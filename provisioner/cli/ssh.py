@@ -9,11 +9,6 @@ from provisioner.cli.options import Container, Host, Name
 
 def ssh(name: Name, host: Host = None, container: Container = False) -> None:
     """Open a shell on a host."""
-    from provisioner.operations.hosts import check_container, chosen, looking_at, terminal_command
+    from provisioner.operations.hosts import open_shell
 
-    with looking_at(name) as session:
-        if container:
-            check_container(session)
-        connection = chosen(session, host).connection()
-        status = connection.interactive(terminal_command(session) if container else None)
-    raise typer.Exit(status)
+    raise typer.Exit(open_shell(name, host, container=container))

@@ -9,7 +9,6 @@ import typer
 
 from provisioner.cli.console import line, warn
 from provisioner.cli.options import Name
-from provisioner.errors import UsageError
 
 
 def tunnel(
@@ -19,19 +18,14 @@ def tunnel(
     """Bring Spark's pages (master, workers, application, history) to local ports until Ctrl-C."""
     import webbrowser
 
-    from provisioner.operations import tunnels
-    from provisioner.operations.hosts import looking_at
+    from provisioner.operations.tunnel import Page, tunnel
 
-    with looking_at(name) as session:
-        if session.spec.workload.engine == "local":
-            raise UsageError(f"{name} runs its training without Spark, so there are no pages", "see `provisioner logs`")
+    def ready(urls: Sequence[tuple[Page, str]]) -> None:
+        width = max(len(page.title) for page, _ in urls)
+        for page, url in urls:
+            line(f"{page.title:{width}} {url}")
+        if browse:
+            webbrowser.open(urls[0][1])
+        line("Ctrl-C ends it")
 
-        def ready(urls: Sequence[tuple[tunnels.Page, str]]) -> None:
-            width = max(len(page.title) for page, _ in urls)
-            for page, url in urls:
-                line(f"{page.title:{width}} {url}")
-            if browse:
-                webbrowser.open(urls[0][1])
-            line("Ctrl-C ends it")
-
-        tunnels.serve(tunnels.pages(session, warn), ready)
+    tunnel(name, ready, warn)

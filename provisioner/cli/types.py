@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from provisioner.cli.options import Json
+
+if TYPE_CHECKING:
+    from provisioner.catalog import InstanceType
+    from provisioner.operations.instance_types import Offer
 
 
 def types(
@@ -16,40 +20,47 @@ def types(
     as_json: Json = False,
 ) -> None:
     """List instance types that can do bfloat16."""
+    import provisioner
     from provisioner import catalog
     from provisioner.cli.console import Console
 
     console = Console(as_json=as_json)
-    known = catalog.bf16_types()
-    found = [
-        {
-            "instance_type": each.name,
-            "vcpus": each.vcpus,
-            "memory_gib": each.memory_gib,
-            "isa": list(each.isa),
-            "cpu": each.cpu,
-        }
-        for each in known
-    ]
-    headers = ["TYPE", "VCPU", "GIB", "BF16 BY", "CPU"]
-    rows = [
-        [each.name, each.vcpus, f"{each.memory_gib:g}", " ".join(catalog.bf16_of(each.isa)), each.cpu] for each in known
-    ]
-    if region:
-        from provisioner.operations.offers import offers
-
-        offered = offers(region, [each.name for each in known])
-        for row, item in zip(rows, found, strict=True):
-            offer = offered[str(row[0])]
-            item |= offer
-            row[4:] = [
-                ", ".join(offer["zones"]) or "-",
-                *(f"{offer[kind]:.4g}" if offer[kind] is not None else "-" for kind in ("pay_as_you_go", "spot")),
-                f"{offer['pay_as_you_go'] / int(str(row[1])):.4g}" if offer["pay_as_you_go"] else "-",
-            ]
-        currency = next((o["currency"] for o in offered.values() if o["currency"]), "")
-        headers[4:] = ["ZONES IN STOCK", f"{currency}/H", f"SPOT {currency}/H", f"{currency}/VCPU-H"]
+    instance_types = catalog.bf16_types()
+    offers = provisioner.offers(region, [each.name for each in instance_types]) if region else {}
     if as_json:
-        console.result(found)
+        console.result([_as_json(each, offers.get(each.name)) for each in instance_types])
+        return
+    headers = ["TYPE", "VCPU", "GIB", "BF16 BY"]
+    if region:
+        currency = next((offer.currency for offer in offers.values() if offer.currency), "")
+        headers += ["ZONES IN STOCK", f"{currency}/H", f"SPOT {currency}/H", f"{currency}/VCPU-H"]
     else:
-        console.table(headers, rows)
+        headers += ["CPU"]
+    console.table(headers, [_row(each, offers.get(each.name)) for each in instance_types])
+
+
+def _as_json(instance_type: InstanceType, offer: Offer | None) -> dict[str, object]:
+    document: dict[str, object] = {
+        "instance_type": instance_type.name,
+        "vcpus": instance_type.vcpus,
+        "memory_gib": instance_type.memory_gib,
+        "isa": list(instance_type.isa),
+        "cpu": instance_type.cpu,
+    }
+    return {**document, **offer.as_json()} if offer else document
+
+
+def _row(instance_type: InstanceType, offer: Offer | None) -> list[object]:
+    from provisioner.catalog import bf16_of
+
+    row = [
+        instance_type.name,
+        instance_type.vcpus,
+        f"{instance_type.memory_gib:g}",
+        " ".join(bf16_of(instance_type.isa)),
+    ]
+    if offer is None:
+        return [*row, instance_type.cpu]
+    per_vcpu = offer.pay_as_you_go / instance_type.vcpus if offer.pay_as_you_go else None
+    prices = (offer.pay_as_you_go, offer.spot, per_vcpu)
+    return [*row, ", ".join(offer.zones) or "-", *(f"{price:.4g}" if price is not None else "-" for price in prices)]

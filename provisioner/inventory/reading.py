@@ -25,10 +25,10 @@ MAX_BYTES = 1024**2
 _CLOUD_ONLY = "alibaba and simulator"
 
 
-def load(path: Path) -> Spec:
+def load(path: Path | str) -> Spec:
     """Read an inventory file. Raises InventoryError with one line per mistake."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
             raise UsageError(f"{path} is larger than {MAX_BYTES // 1024} KiB", "is it an inventory?")

@@ -1,4 +1,4 @@
-"""What `doctor` looks at."""
+"""Whether this machine is ready: what it has, what it lacks, and the remedy."""
 
 from __future__ import annotations
 
@@ -24,8 +24,12 @@ class Check:
     remedy: str
     needed: bool = False
 
+    def as_json(self) -> dict[str, str | bool]:
+        """It as `doctor --json` shows it."""
+        return {"check": self.name, "ok": self.ok, "found": self.found, "remedy": self.remedy}
 
-def all_checks() -> list[Check]:
+
+def doctor() -> list[Check]:
     """Every check, in order."""
     checks: list[Callable[[], Check]] = [
         _credentials,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.operations.tunnels import pages
+from provisioner.operations.tunnel import pages
 from provisioner.ports import Completed
 from tests.support.deployments import Bench, static_spec
 from tests.support.hosts import FakeHost

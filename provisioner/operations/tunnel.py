@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from provisioner.deployment import Host, Session
-from provisioner.errors import ConnectError, HostError, ProvisionerError
+from provisioner.errors import ConnectError, HostError, ProvisionerError, UsageError
+from provisioner.operations.hosts import looking_at
 from provisioner.ports import Connection
 from provisioner.step import Presence
 from provisioner.steps import plan
@@ -28,6 +29,20 @@ class Page:
     connection: Connection
     address: str
     port: int
+
+
+def tunnel(
+    name: str, on_ready: Callable[[Sequence[tuple[Page, str]]], None], tell: Callable[[str], None] = lambda text: None
+) -> None:
+    """Bring the pages of a deployment's Spark to local ports, until KeyboardInterrupt.
+
+    `on_ready` is told each page's local URL, `tell` of a page that cannot be had. Raises UsageError for a deployment
+    without Spark.
+    """
+    with looking_at(name) as session:
+        if session.spec.workload.engine == "local":
+            raise UsageError(f"{name} runs its training without Spark, so there are no pages", "see `provisioner logs`")
+        serve(pages(session, tell), on_ready)
 
 
 def pages(session: Session, tell: Callable[[str], None]) -> list[Page]:

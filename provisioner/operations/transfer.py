@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from provisioner.errors import UsageError
+from provisioner.operations.hosts import chosen, looking_at
 from provisioner.ports import Connection, OnBytes
 
 
@@ -18,6 +19,24 @@ class Progress(Protocol):
 
     def end(self, number: int, of: int, name: str, size: int) -> None:
         """A file is done."""
+
+
+def copy(source: str, target: str, progress: Progress) -> int:
+    """Copy a file or a folder, as `cp -r` would, between this machine and a host; how many files.
+
+    One side is NAME:PATH, or NAME/HOST:PATH for another than the first host; the other is a local path. Raises
+    UsageError when neither or both are.
+    """
+    remote = [side for side in (source, target) if ":" in side]
+    if len(remote) != 1:
+        raise UsageError("one side must be NAME:PATH and the other a local path")
+    name, _, path = remote[0].partition(":")
+    name, _, host = name.partition("/")
+    with looking_at(name) as session:
+        connection = chosen(session, host or None).connection()
+        if remote[0] == target:
+            return upload(connection, Path(source), path, progress)
+        return download(connection, path, Path(target), progress)
 
 
 def upload(connection: Connection, source: Path, target: str, progress: Progress) -> int:
