@@ -179,12 +179,12 @@ def _pairs(lines: Iterable[str], separator: str) -> dict[str, str]:
 
 def _words_after(word: str, lines: Iterable[str]) -> tuple[str, ...]:
     """The IPv4 address that follows a word, in each line of `ip` that has the word."""
-    found = []
+    addresses = []
     for line in lines:
         words = line.split()
         if word in words[:-1]:
-            found.append(str(IPv4Address(words[words.index(word) + 1].partition("/")[0])))
-    return tuple(found)
+            addresses.append(str(IPv4Address(words[words.index(word) + 1].partition("/")[0])))
+    return tuple(addresses)
 
 
 def _gib(kib: str) -> float:

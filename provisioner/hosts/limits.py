@@ -67,11 +67,11 @@ def parse_limits(lines: Iterable[str], *, of_root: bool = False) -> Limits:
         groups.setdefault(folder, {})[name] = value.strip()
     files = list(groups.values())
     memory = [_number(group.get(name)) for group in files for name in ("memory.max", "memory.limit_in_bytes")]
-    processes += [found for group in files if (found := _number(group.get("pids.max"))) is not None]
+    processes += [limit for group in files if (limit := _number(group.get("pids.max"))) is not None]
     return Limits(
         cpus=min((cpus for group in files for cpus in _quotas(group)), default=None),
         memory_gib=min(
-            (round(found / _GIB, 2) for found in memory if found is not None and found < _NO_LIMIT_BYTES), default=None
+            (round(limit / _GIB, 2) for limit in memory if limit is not None and limit < _NO_LIMIT_BYTES), default=None
         ),
         processes=min(processes, default=None),
     )
