@@ -58,8 +58,8 @@ class Ours:
         else:
             self._run("run", "training", "--dtype", dtype, "--workers", str(workers))
         results = json.loads(self._run("report", "training", "--format", "json"))["results"]
-        wanted = [result for result in results if (result["dtype"], result["workers"]) == (dtype, workers)]
-        return float(wanted[-1]["images_per_second"])
+        matching = [result for result in results if (result["dtype"], result["workers"]) == (dtype, workers)]
+        return float(matching[-1]["images_per_second"])
 
     def close(self) -> None:
         """Stop Spark, remove what it made."""

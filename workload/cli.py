@@ -18,13 +18,13 @@ ENGINES = ("local", "spark", "tfpark")
 def parser(help_stream=None):
     """The command line; every option is a field of ``Config``. Help is printed to that stream, else to stdout."""
     default = Config()
-    made = Parser(prog="workload", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.help_stream = help_stream
+    options_parser = Parser(prog="workload", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options_parser.help_stream = help_stream
 
     def add(name, text, **options):
         value = getattr(default, name.strip("-").replace("-", "_"))
         shown = text if value is None or value is False else "%s (default: %s)" % (text, value)
-        made.add_argument(name, default=value, help=shown, **options)
+        options_parser.add_argument(name, default=value, help=shown, **options)
 
     add("--engine", "where the workers run: this process, Spark's barrier tasks, Analytics Zoo", choices=ENGINES)
     add("--model", "network", choices=tuple(MODELS))
@@ -55,7 +55,7 @@ def parser(help_stream=None):
     add("--export-dir", "new folder for a SavedModel with batch normalisation folded, on worker 0's host")
     add("--threads", "compute threads per worker (default: OMP_NUM_THREADS, else its physical cores)", type=positive)
     add("--worker-timeout-s", "silence after which a worker counts as lost", type=float)
-    return made
+    return options_parser
 
 
 def configured(arguments, help_stream=None):

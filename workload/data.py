@@ -74,8 +74,8 @@ def _counting(config):
     def count(corrupt, element):
         label, valid = element[-2:]
         corrupt += tf.cast(tf.logical_not(valid), tf.int64)
-        known = tf.logical_and(label >= 0, label < config.classes)
-        asserted = [tf.Assert(known, [label_message]), tf.Assert(corrupt <= config.corrupt_limit, [corrupt_message])]
+        in_range = tf.logical_and(label >= 0, label < config.classes)
+        asserted = [tf.Assert(in_range, [label_message]), tf.Assert(corrupt <= config.corrupt_limit, [corrupt_message])]
         with tf.control_dependencies(asserted):
             corrupt = tf.identity(corrupt)
         return corrupt, element + (corrupt,)
@@ -166,10 +166,10 @@ def measure(config, batches):
     """
     check.of_run(config)
     with tf.Graph().as_default(), tf.Session() as session:
-        made = batch(config, 0, training=True)
-        session.run(made.initializer)
-        session.run(made.inputs.op)
+        pipeline = batch(config, 0, training=True)
+        session.run(pipeline.initializer)
+        session.run(pipeline.inputs.op)
         began = time.time()
         for _ in range(batches):
-            session.run(made.inputs.op)
+            session.run(pipeline.inputs.op)
         return batches * config.batch_size / (time.time() - began)

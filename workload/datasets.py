@@ -20,8 +20,8 @@ def count(source, split):
     Raises:
         UsageError: it is not there, not whole, or damaged.
     """
-    found = source.split(split)
-    return len(found.labelled) or sum(records.count(path) for path in found.files)
+    content = source.split(split)
+    return len(content.labelled) or sum(records.count(path) for path in content.files)
 
 
 def share(source, split, rank, workers, seed, training):
@@ -30,10 +30,10 @@ def share(source, split, rank, workers, seed, training):
     Raises:
         UsageError: the split is not there, not whole, or damaged.
     """
-    found = source.split(split)
+    content = source.split(split)
     if source.kind == layouts.RECORDS:
-        return _records(found.files, rank, workers, seed, training)
-    return _images(found.labelled, rank, workers, seed, training)
+        return _records(content.files, rank, workers, seed, training)
+    return _images(content.labelled, rank, workers, seed, training)
 
 
 def _records(files, rank, workers, seed, training):

@@ -188,8 +188,8 @@ def _sums(function, *tensors):
 
     def add(index, *running):
         parts = zip(*[_values(word[index]) for word in words])
-        made = [value for part in parts for value in function(*part)]
-        return (index + 1,) + tuple(total + value for total, value in zip(running, made))
+        values = [value for part in parts for value in function(*part)]
+        return (index + 1,) + tuple(total + value for total, value in zip(running, values))
 
     zeros = [tf.zeros([block * channels // halves])] * (2 * halves)
     totals = tf.while_loop(lambda index, *_: index < rows // block, add, [tf.constant(0)] + zeros)[1:]

@@ -157,23 +157,23 @@ def _images(path, top, inside):
     """Class folders in split folders, or, without those, in the folder itself."""
     folders = {split: listings for split, listings in inside.items() if listings}
     if not folders:
-        found = _class_folders(path, top)
-        if not any(found.classes.values()):
+        content = _class_folders(path, top)
+        if not any(content.classes.values()):
             return None
-        split = _labelled(path, found, list(found.classes))
-        return Source(path, IMAGES, {"train": split}, list(found.classes), top.skipped + found.skipped)
+        split = _labelled(path, content, list(content.classes))
+        return Source(path, IMAGES, {"train": split}, list(content.classes), top.skipped + content.skipped)
     splits, names, skipped = {}, [], list(top.skipped)  # type: Dict[str, Split], List[str], List[str]
     for name in [name for name in SPLITS if name in folders]:
         folder = next(iter(folders[name]))
-        found = _class_folders(os.path.join(path, folder), folders[name][folder])
-        names = names if name == "validation" and "train" in folders else list(found.classes)
-        skipped += folders[name][folder].skipped + found.skipped
+        content = _class_folders(os.path.join(path, folder), folders[name][folder])
+        names = names if name == "validation" and "train" in folders else list(content.classes)
+        skipped += folders[name][folder].skipped + content.skipped
         if len(folders[name]) > 1:
             splits[name] = Split(problems=["%s has %s; leave one" % (shown(path), named(list(folders[name])))])
-        elif found.stray and not any(found.classes.values()):
-            splits[name] = _listed(path, os.path.join(path, folder), found.stray, names)
+        elif content.stray and not any(content.classes.values()):
+            splits[name] = _listed(path, os.path.join(path, folder), content.stray, names)
         else:
-            splits[name] = _labelled(os.path.join(path, folder), found, names)
+            splits[name] = _labelled(os.path.join(path, folder), content, names)
     return Source(path, IMAGES, splits, names, skipped)
 
 
@@ -211,26 +211,26 @@ def _listed(path, folder, images, names):
     return Split(labelled=[(os.path.join(folder, image), number) for image, number in zip(images, numbers)])
 
 
-def _labelled(folder, found, names):
+def _labelled(folder, content, names):
     """The split of class folders, with the numbers that the training split's classes have."""
     numbers = {name: number for number, name in enumerate(names)}
     problems = [
         "class %s is in %s but not in the training split" % (shown(name), shown(folder))
-        for name in found.classes
+        for name in content.classes
         if name not in numbers
     ]
-    empty = [name for name, images in found.classes.items() if not images]
-    if len(empty) == len(found.classes):
+    empty = [name for name, images in content.classes.items() if not images]
+    if len(empty) == len(content.classes):
         problems.append("no images (%s) in %s" % (", ".join(EXTENSIONS), shown(os.path.join(folder, "CLASS"))))
     warnings = []
     if empty and not problems:
         warnings.append("%s has no image of %s" % (shown(folder), named(empty)))
-    if found.stray:
-        warnings.append("%s: %d images outside class folders are not read" % (shown(folder), len(found.stray)))
-    if found.others:
+    if content.stray:
+        warnings.append("%s: %d images outside class folders are not read" % (shown(folder), len(content.stray)))
+    if content.others:
         kinds = ", ".join(EXTENSIONS)
-        warnings.append("%s: %d files of classes are none of %s, and not read" % (shown(folder), found.others, kinds))
-    pairs = [(image, numbers.get(name, -1)) for name, images in found.classes.items() for image in images]
+        warnings.append("%s: %d files of classes are none of %s, and not read" % (shown(folder), content.others, kinds))
+    pairs = [(image, numbers.get(name, -1)) for name, images in content.classes.items() for image in images]
     return Split(labelled=pairs, problems=problems, warnings=warnings)
 
 

@@ -217,11 +217,11 @@ def _int64_list(feature):
     return [number - (1 << 64) if number >> 63 else number for number in numbers]
 
 
-def _messages(message, wanted):
-    found = [value for field, value in _fields(message) if field == wanted]
-    if any(isinstance(value, int) for value in found):
+def _messages(message, field_number):
+    values = [value for field, value in _fields(message) if field == field_number]
+    if any(isinstance(value, int) for value in values):
         raise ValueError("not an Example")
-    return found
+    return values
 
 
 def _bytes(value):

@@ -142,13 +142,13 @@ def _questions(articles, file):
             place += " (%s)" % json.dumps(article["title"], ensure_ascii=True)
         if "paragraphs" in article:
             for at, paragraph in enumerate(_field(article, "paragraphs", list, place), 1):
-                for found in _paragraph(paragraph, "%s, paragraph %d" % (place, at)):
-                    yield found
+                for question in _paragraph(paragraph, "%s, paragraph %d" % (place, at)):
+                    yield question
         elif "context" not in article:
             raise UsageError('%s has neither "paragraphs" nor a "context"' % place)
         elif "qas" in article or "question" not in article:
-            for found in _paragraph(article, place):
-                yield found
+            for question in _paragraph(article, place):
+                yield question
         else:
             yield _field(article, "context", str, place), article, place
 

@@ -77,11 +77,11 @@ class Tokens(object):
 
 def words(text, lower=True):
     """BERT's basic tokeniser: ``[(word, places)]``, where ``places`` has for each character its place in the text."""
-    found, letters, places = [], [], []
+    spans, letters, places = [], [], []
 
     def end():
         if letters:
-            found.append(("".join(letters), places[:]))
+            spans.append(("".join(letters), places[:]))
             del letters[:], places[:]
 
     for match in _PIECE.finditer(text):
@@ -99,7 +99,7 @@ def words(text, lower=True):
             if kind == _ALONE:
                 end()
     end()
-    return found
+    return spans
 
 
 @functools.lru_cache(maxsize=65536)

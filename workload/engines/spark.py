@@ -128,8 +128,8 @@ def _threads(spark, asked):
 
     The tasks' own OMP_NUM_THREADS says nothing: Spark sets it to the number of slots, here always 1.
     """
-    said = os.environ.get("OMP_NUM_THREADS") or spark.getConf().get("spark.executorEnv.OMP_NUM_THREADS") or ""
-    return asked or (int(said) if said.isdigit() else None)
+    setting = os.environ.get("OMP_NUM_THREADS") or spark.getConf().get("spark.executorEnv.OMP_NUM_THREADS") or ""
+    return asked or (int(setting) if setting.isdigit() else None)
 
 
 def _barrier_job(spark, config, reporter):
