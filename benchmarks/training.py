@@ -1,4 +1,4 @@
-"""`python -m benchmarks.training`: ResNet-50 training, this project and its peers in turns, in both types.
+"""`python -m benchmarks.training`: ResNet-50 training, this project and its peers in turns, in both dtypes.
 
 Two workers, bound to half of the machine's cores each, with an all-reduce between them; synthetic images of 224
 pixels, the same batch and the same number of steps for all. Ours is the whole of it: `provisioner up` with
@@ -129,7 +129,7 @@ def _output(command: list[str], environment: dict[str, str]) -> str:
 
 
 def table(rates: dict[str, dict[str, list[float]]]) -> str:
-    """Medians, and the ratio of the two types' medians."""
+    """Medians, and the ratio of the two dtypes' medians."""
     lines = ["| images/second | float32 | bfloat16 | ratio |", "|---|---:|---:|---:|"]
     for name, legs in rates.items():
         slow, fast = (statistics.median(legs[dtype]) for dtype in DTYPES)

@@ -1,8 +1,8 @@
 """BERT (Devlin et al. 2018) with the head for spans: where in the text an answer begins and ends.
 
-The precision scheme is that of ``resnet``: variables in float32, handed out cast; activations in the compute type;
+The precision scheme is that of ``resnet``: variables in float32, handed out cast; activations in the compute dtype;
 softmax and layer normalisation take their statistics in float32; the logits go back to float32 for the loss. Queries,
-keys and values are one matrix product. There is no pooler (spans do not use it), and no dropout, in either type.
+keys and values are one matrix product. There is no pooler (spans do not use it), and no dropout, in either dtype.
 """
 
 import collections
@@ -72,10 +72,10 @@ def _normalized(net, shortcut, scope, layers):
 
 
 class Variables(object):
-    """Weights from float32 variables, cast to the compute type by the paper's getter.
+    """Weights from float32 variables, cast to the compute dtype by the paper's getter.
 
     Args:
-        dtype: the compute type.
+        dtype: the compute dtype.
         reuse: take the variables that exist.
     """
 
@@ -83,7 +83,7 @@ class Variables(object):
         self.dtype, self._reuse = dtype, reuse
 
     def get(self, name, shape, initializer=None, dtype=None):
-        """The weight of that name, in the compute type unless another is asked for."""
+        """The weight of that name, in the compute dtype unless another is asked for."""
         initializer = initializer or tf.truncated_normal_initializer(stddev=_DEVIATION)
         with tf.variable_scope(SCOPE, custom_getter=custom_dtype_getter, use_resource=True, reuse=self._reuse):
             return tf.get_variable(name, shape, dtype or self.dtype, initializer)
@@ -94,10 +94,10 @@ class Variables(object):
 
 
 class Constants(object):
-    """Weights from arrays, already of the compute type, for inference.
+    """Weights from arrays, already of the compute dtype, for inference.
 
     Args:
-        dtype: the compute type.
+        dtype: the compute dtype.
         values: ``{variable name: array}`` of a trained ``Variables`` model.
         hold: makes a tensor of an array.
     """

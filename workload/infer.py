@@ -1,4 +1,4 @@
-"""Inference: the model frozen to weights of the compute type, batch normalisation folded into the convolutions.
+"""Inference: the model frozen to weights of the compute dtype, batch normalisation folded into the convolutions.
 
 Workers do not talk to each other here; their throughputs add up.
 """

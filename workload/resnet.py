@@ -1,6 +1,6 @@
 """ResNet v1.5 (bottleneck blocks, the stride in the 3x3 convolution) for images in NHWC.
 
-The precision scheme is the paper's sample code: the images are cast to the compute type, a custom getter keeps every
+The precision scheme is the paper's sample code: the images are cast to the compute dtype, a custom getter keeps every
 variable in float32 and hands out a cast of it, batch normalisation is the fused operation with float32 statistics, and
 the logits go back to float32 for the loss.
 """
@@ -19,7 +19,7 @@ def resnet(images, classes, dtype, layers, blocks, width):
     """Logits, float32, [N, classes].
 
     Args:
-        images: [N, height, width, 3], any float type.
+        images: [N, height, width, 3], any float dtype.
         classes: number of classes.
         dtype: ``tf.float32`` or ``tf.bfloat16``: the type of every activation.
         layers: ``Variables``, or ``Folded`` for inference from constants.

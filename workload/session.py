@@ -33,7 +33,7 @@ def _warnings(config, facts):
         )
     if hardware.without_onednn():
         yield (
-            "TF_ENABLE_ONEDNN_OPTS=%s turns oneDNN off: neither type is as fast as it could be, and bfloat16 does "
+            "TF_ENABLE_ONEDNN_OPTS=%s turns oneDNN off: neither dtype is as fast as it could be, and bfloat16 does "
             "without its instructions; unset it" % os.environ["TF_ENABLE_ONEDNN_OPTS"]
         )
 

@@ -1,4 +1,4 @@
-"""What all networks do alike with their variables: kept in float32, handed out in the compute type."""
+"""What all networks do alike with their variables: kept in float32, handed out in the compute dtype."""
 
 import tensorflow.compat.v1 as tf
 

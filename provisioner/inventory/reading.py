@@ -220,7 +220,7 @@ def _workload_contradictions(spec: Spec) -> Iterator[tuple[Place, str]]:
     if work.resume and not work.model_dir:
         yield ("workload", "resume"), "to go on from a checkpoint needs model_dir, the folder that holds it"
     if len(set(work.dtypes)) != len(work.dtypes):
-        yield ("workload", "dtypes"), "each type once"
+        yield ("workload", "dtypes"), "each dtype once"
     if work.epochs and not work.source and "steps" in work.model_fields_set:
         yield ("workload", "steps"), "steps and epochs exclude each other"
     if work.epochs and work.mode == "infer":

@@ -327,7 +327,7 @@ class WorkloadSpec(_Spec):
 
     `epochs` trains so many times through the data instead of `steps`. `workers` takes fewer than all of the cluster's,
     to see how throughput grows with them. `model_dir` and `export_dir` are folders on the first host, or in its
-    container: each model and type has one of its own in them (`resnet50-bfloat16`), for checkpoints and TensorBoard's
+    container: each model and dtype has one of its own in them (`resnet50-bfloat16`), for checkpoints and TensorBoard's
     events, and for a SavedModel; `resume` goes on from the checkpoints. `environment` sets
     variables for Spark and the training, on purpose: what a host's login has there counts for nothing. What else is
     None is the workload's own default.

@@ -19,7 +19,7 @@ _ABSENT = "-"
 
 @dataclass(frozen=True)
 class Row:
-    """A model, mode and type: both throughputs; None where it was not measured."""
+    """A model, mode and dtype: both throughputs; None where it was not measured."""
 
     model: str
     mode: str
@@ -57,7 +57,7 @@ class Comparison:
 
 
 def compare(first: Report, second: Report) -> Comparison:
-    """The latest measurement of each model, mode and type in both, and what differs between those that are in both."""
+    """The latest measurement of each model, mode and dtype in both, and what differs between those that are in both."""
     sides = [_latest(first), _latest(second)]
     every = list(dict.fromkeys(key for side in sides for key in side))
     rows = [Row(*key, (_throughput(sides[0], key), _throughput(sides[1], key))) for key in every]
@@ -129,7 +129,7 @@ def _number(value: float | None) -> str:
 
 
 def to_json(comparison: Comparison) -> str:
-    """names, throughput (one object a model, mode and type) and differences, in this order."""
+    """names, throughput (one object a model, mode and dtype) and differences, in this order."""
     value = {
         "names": list(comparison.names),
         "throughput": [

@@ -56,11 +56,11 @@ class Task(object):
         return dict(named), tuple(tensor for _, tensor in named)
 
     def variables(self, training, reuse=False):  # noqa: ARG002 - the same for both
-        """Weights in float32 variables, handed out in the compute type."""
+        """Weights in float32 variables, handed out in the compute dtype."""
         return bert.Variables(tf.as_dtype(self._config.dtype), reuse)
 
     def constants(self, values, hold):
-        """Trained weights, of the compute type already."""
+        """Trained weights, of the compute dtype already."""
         return bert.Constants(tf.as_dtype(self._config.dtype), values, hold)
 
     def logits(self, inputs, layers):
