@@ -9,6 +9,7 @@ import random
 import tensorflow.compat.v1 as tf
 
 from workload import layouts, records
+from workload.errors import UsageError
 
 SHUFFLE_BUFFER = 4096
 _FILES_AT_ONCE = 8
@@ -28,7 +29,7 @@ def share(source, split, rank, workers, seed, training):
     """This worker's dataset; training data comes shuffled and without end.
 
     Raises:
-        UsageError: the split is not there, not whole, or damaged.
+        UsageError: the split is not there, not whole, or damaged, or has too few images for the workers.
     """
     content = source.split(split)
     if source.kind == layouts.RECORDS:
@@ -70,8 +71,10 @@ def _images(labelled, rank, workers, seed, training):
     labelled = list(labelled)
     random.Random(seed).shuffle(labelled)  # noqa: S311 - no secret
     own = labelled[rank::workers]
-    pairs = [os.fsencode(path) for path, _ in own], [label for _, label in own]
-    dataset = tf.data.Dataset.from_tensor_slices(pairs)
+    if training and not own:
+        raise UsageError("%d images are too few for %d workers" % (len(labelled), workers))
+    paths = tf.constant([os.fsencode(path) for path, _ in own], tf.string)
+    dataset = tf.data.Dataset.from_tensor_slices((paths, tf.constant([label for _, label in own], tf.int32)))
     if training:
         dataset = dataset.shuffle(max(1, len(own)), seed=seed + rank).repeat()
     return dataset.map(lambda path, label: (tf.io.read_file(path), label))

@@ -6,6 +6,7 @@ names, with the class alone (``imagenet_2012_validation_synset_labels.txt``). Cl
 split's class folders; a list of numbers is refused, since nothing tells which order they count.
 """
 
+import codecs
 import os
 import re
 
@@ -45,10 +46,13 @@ def _is_beside(name):
 
 def _numbers(file, images, classes):
     try:
-        with open(file, encoding="utf-8-sig", errors="surrogateescape") as lines:
-            rows = [_row(line.strip(), classes) for line in lines if line.strip()]
+        with open(file, "rb") as lines:
+            content = lines.read()
     except OSError as error:
         raise UsageError("%s cannot be read: %s" % (shown(file), error.strerror)) from error
+    # As the file system's own names are read, so that they can be compared, whatever the encoding.
+    text = os.fsdecode(content[len(codecs.BOM_UTF8) :] if content.startswith(codecs.BOM_UTF8) else content)
+    rows = [_row(line.strip(), classes) for line in text.splitlines() if line.strip()]
     if len(rows) == len(images) and not any(name for name, _ in rows):
         names = [label for _, label in rows]
     else:

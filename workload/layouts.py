@@ -58,6 +58,8 @@ class Source(NamedTuple):
 
 def missing(source, name):
     """The sentence for a split that is not there."""
+    if os.path.isfile(source.path):
+        return "--evaluate needs a folder with train*.json and dev*.json, and %s is one file" % shown(source.path)
     if source.kind == TEXTS:
         return "%s has no %s*.json" % (shown(source.path), _TEXTS[name][0])
     return "%s has neither %s-00000-of-N files nor a folder %s/" % (shown(source.path), name, name)

@@ -63,8 +63,6 @@ def opened(path, split, length, size):
     Raises:
         UsageError: it is not there, of no form that is read, or has no question.
     """
-    if split != "train" and os.path.isfile(path):
-        raise UsageError("--evaluate needs a folder with train*.json and dev*.json, and %s is not one" % shown(path))
     (file,) = layouts.opened(path, texts=True).split(split).files
     examples = list(_examples(texts.read(file)[0], tokens.opened(os.path.dirname(file), size), length))
     if not examples:

@@ -1,8 +1,8 @@
 """Text to tokens as BERT does it: its basic tokeniser, then WordPiece where there is a vocabulary.
 
-Control characters are dropped, every CJK character and every punctuation mark is a word of its own, and, unless the
-vocabulary tells capitals from small letters, words are lower-cased and lose their accents. Each token knows the
-characters of the text that it stands for.
+Control characters are dropped, and every CJK character and every punctuation mark is a word of its own. Words are
+lower-cased and lose their accents, and Hangul its syllables, unless the vocabulary itself has such forms, as cased ones
+do. Each token knows the characters of the text that it stands for.
 """
 
 import functools
@@ -17,7 +17,7 @@ from workload.errors import UsageError
 FIRST_WORD = 1000  # the numbers below are BERT's special and unused tokens
 _SPECIAL = {"[PAD]": 0, "[UNK]": 100, "[CLS]": 101, "[SEP]": 102}
 _LONGEST_WORD = 100  # characters; BERT has no pieces for longer ones
-_CASED_SHARE = 0.01  # of a vocabulary's tokens with a capital letter, from which on capitals matter to it
+_KEPT_SHARE = 0.01  # of a vocabulary's tokens with capitals or accents, from which on they matter to it
 _PIECE = re.compile(r"[A-Za-z0-9]+|.", re.DOTALL)
 _IDEOGRAPHS = (
     (0x4E00, 0x9FFF),
@@ -43,7 +43,7 @@ class Tokens(object):
     def __init__(self, size, vocabulary=None):
         self._size = size
         self._numbers = {token: number for number, token in enumerate(vocabulary)} if vocabulary else None
-        self._lower = not _is_cased(vocabulary or [])
+        self._lower = not _keeps_its_forms(vocabulary or [])
 
     def special(self, name):
         """The number of ``[PAD]``, ``[UNK]``, ``[CLS]`` or ``[SEP]``."""
@@ -109,10 +109,7 @@ def _classified(character, lower):
     if character not in "\t\n\r" and (category in ("Cc", "Cf") or character == "\ufffd"):
         return []
     alone = any(first <= ord(character) <= last for first, last in _IDEOGRAPHS)
-    letters = character
-    if lower:
-        parts = unicodedata.normalize("NFD", character)
-        letters = "".join(part.lower() for part in parts if unicodedata.category(part) != "Mn")
+    letters = _folded(character) if lower else character
     return [(_ALONE if alone or _is_punctuation(letter) else _kind(letter), letter) for letter in letters]
 
 
@@ -125,9 +122,15 @@ def _is_punctuation(letter):
     return ascii_mark or unicodedata.category(letter).startswith("P")
 
 
-def _is_cased(vocabulary):
-    capitals = sum(token != token.lower() and not token.startswith("[") for token in vocabulary)
-    return capitals > _CASED_SHARE * len(vocabulary)
+def _folded(text):
+    """Lower case without accents: what BERT's uncased vocabularies are made of."""
+    return "".join(part.lower() for part in unicodedata.normalize("NFD", text) if unicodedata.category(part) != "Mn")
+
+
+def _keeps_its_forms(vocabulary):
+    """Whether capitals, accents and composed syllables are part of it, so that a text must keep its own."""
+    kept = sum(token != _folded(token) and not token.startswith("[") for token in vocabulary)  # [MASK] is nobody's word
+    return kept > _KEPT_SHARE * len(vocabulary)
 
 
 def opened(folder, size):

@@ -48,7 +48,7 @@ class DataStep(HostStep):
             return ABSENT
         if verdict.problems:
             return Finding(Presence.ABSENT, "; ".join(verdict.problems))
-        first = self._verdict(self._first)
+        first = verdict if self._first is self._host else self._verdict(self._first)
         if first and first.digest != verdict.digest:
             other = f"other data than {self._first.name}: {verdict.found}, where it has {first.found}"
             return Finding(Presence.ABSENT, other)

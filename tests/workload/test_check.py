@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -221,6 +222,16 @@ def test_a_flat_validation_folder_with_a_list(tmp_path, name, content, problem):
         return
     assert verdict.problems == []
     assert [label for _, label in layouts.opened(str(tmp_path)).split("validation").labelled] == [1, 0]
+
+
+def test_a_list_in_the_file_systems_own_bytes(tmp_path):
+    for name in (b"train/caf\xe9/1.JPEG", b"train/b/1.JPEG", b"val/\xe9.JPEG", b"val/labels.txt"):
+        path = os.path.join(bytes(tmp_path), name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(b"\xef\xbb\xbf\xe9.JPEG\tcaf\xe9\r\n" if name.endswith(b"txt") else b"")
+    ((_, label),) = layouts.opened(str(tmp_path)).split("validation").labelled
+    assert label == 1
 
 
 def test_names_that_are_not_utf_8_are_read_and_shown_escaped(tmp_path, capfd):

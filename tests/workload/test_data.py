@@ -60,6 +60,14 @@ def test_every_image_comes_exactly_once_per_epoch_over_all_workers(tmp_path, kin
     assert len(set(seen)) == len(seen) == total
 
 
+def test_more_workers_than_images_is_refused_to_train_and_nothing_to_evaluate(tmp_path):
+    image_files.write_folder(tmp_path, "train", 1, 2)
+    source = layouts.opened(str(tmp_path))
+    assert elements(lambda: datasets.share(source, "train", 2, 3, 1, False)) == []
+    with pytest.raises(UsageError, match="2 images are too few for 3 workers"):
+        datasets.share(source, "train", 2, 3, 1, True)
+
+
 @pytest.mark.parametrize("kind", ["tfrecords", "folder"])
 def test_training_goes_on_without_end_in_another_order(tmp_path, kind):
     total = made(tmp_path, kind)

@@ -89,11 +89,20 @@ def test_pieces_know_their_characters():
     assert found == [("par", "Pa\u00adr"), ("##is", "ís"), ("ᄒ", "한"), ("##ᅡ", "한"), ("##ᆫ", "한")]
 
 
-def test_a_vocabulary_with_capitals_keeps_them():
-    pieces = [*SPECIAL, "Paris", "paris", "é", "e"]
-    assert [number for number, _, _ in tokens.Tokens(8, pieces).of("Paris é")] == [4, 6]
-    uncased = [*SPECIAL, "paris", "e"]
-    assert [number for number, _, _ in tokens.Tokens(6, uncased).of("Paris é")] == [4, 5]
+@pytest.mark.parametrize(
+    ("words", "text", "numbers"),
+    [
+        (["Paris", "paris", "é", "e"], "Paris é", [4, 6]),
+        (["paris", "e", "[MASK]"], "Paris é", [4, 5]),
+        (["서울", "##은", "한"], "서울은 한", [4, 5, 6]),
+        (["नमस्ते", "नमसत"], "नमस्ते", [4]),
+        (["がく", "かく"], "がく", [4]),
+    ],
+)
+def test_a_vocabulary_with_forms_that_folding_would_change_keeps_them(words, text, numbers):
+    """Capitals, accents, Hangul's syllables, vowel signs, voiced kana."""
+    vocabulary = [*SPECIAL, *words]
+    assert [number for number, _, _ in tokens.Tokens(len(vocabulary), vocabulary).of(text)] == numbers
 
 
 @pytest.mark.parametrize("content", ["\n".join([*SPECIAL, "a"]), "\ufeff" + "\r\n".join([*SPECIAL, "a"]) + "\r\n"])
