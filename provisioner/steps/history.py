@@ -25,7 +25,6 @@ class HistoryStep(SparkStep):
         return RenderedFile(self._host.name, f"{layout.bin}/start-history.sh", text, 0o755)
 
     def describe(self) -> Description:
-        """One process."""
         return Description("Start Spark's history server", files=(self._script(self.planned),))
 
     def check(self) -> Finding:
@@ -43,7 +42,6 @@ class HistoryStep(SparkStep):
         shell.run(f"bash {shlex.quote(script.path)}", timeout_s=60)
 
     def undo(self) -> None:
-        """Stop it."""
         self.stop(_pids(self.layout))
 
 

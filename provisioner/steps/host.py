@@ -120,7 +120,6 @@ class ProgramsStep(HostStep):
         return Finding(Presence.PRESENT)
 
     def apply(self) -> None:
-        """Install."""
         connection = self._host.connection()
         connection.put(self._script().encode(), self._path(), mode=0o755)
         result = connection.run(

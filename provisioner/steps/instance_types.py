@@ -28,7 +28,6 @@ class InstanceTypesStep(Step):
         self._access = access
 
     def describe(self) -> Description:
-        """One question."""
         return Description(f"Ask what processor {', '.join(unlisted_types(self._access.spec.cloud))} has")
 
     def check(self) -> Finding:

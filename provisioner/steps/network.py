@@ -94,12 +94,10 @@ class VpcStep(_NetworkStep):
         return self._spec.vpc_id
 
     def describe(self) -> Description:
-        """One VPC."""
         cidr = self._spec.vpc_cidr
         return self._describe(f"Create VPC {cidr}", cidr=cidr, region=self._spec.region)
 
     def apply(self) -> None:
-        """CreateVpc."""
         deployment, cloud, cidr = self._access.deployment, self._access.cloud, self._spec.vpc_cidr
         self._create(lambda token: cloud.create_vpc(deployment.name, cidr, deployment.tags, token))
 
@@ -203,7 +201,6 @@ class SecurityGroupStep(_NetworkStep):
         return self._spec.security_group_id
 
     def describe(self) -> Description:
-        """One group and its rule."""
         ssh_from = self._spec.ssh_from
         source = "this machine's address" if ssh_from == "auto" else ", ".join(ssh_from)
         description = self._describe(
@@ -273,7 +270,6 @@ class KeyPairStep(_NetworkStep):
         return self._spec.key_pair
 
     def describe(self) -> Description:
-        """One key pair."""
         return self._describe("Import a generated SSH key pair (RSA)", algorithm="rsa")
 
     def apply(self) -> None:

@@ -348,7 +348,6 @@ class ConfigureStep(SparkStep):
         yield layout.start_workers()
 
     def describe(self) -> Description:
-        """The files."""
         sets = self.planned.worker_sets()
         warnings = tuple(f"{self._host.name}: {warning}" for warning in self.planned.warnings())
         return Description(
@@ -367,7 +366,6 @@ class ConfigureStep(SparkStep):
         return PRESENT
 
     def apply(self) -> None:
-        """Upload."""
         shell = self._host.shell()
         layout = self.layout
         for warning in layout.warnings():
@@ -388,7 +386,6 @@ class MasterStep(SparkStep):
     part = "master"
 
     def describe(self) -> Description:
-        """One process."""
         return Description("Start the Spark master")
 
     def check(self) -> Finding:
@@ -414,7 +411,6 @@ class MasterStep(SparkStep):
             )
 
     def undo(self) -> None:
-        """Stop it."""
         self.stop(self.layout.master_pids)
 
 
@@ -424,7 +420,6 @@ class WorkersStep(SparkStep):
     part = "workers"
 
     def describe(self) -> Description:
-        """How many."""
         workers = counted(len(self.planned.worker_sets()), "Spark worker")
         return Description(f"Start {workers}, each bound to its cores")
 
@@ -466,7 +461,6 @@ class WorkersStep(SparkStep):
             )
 
     def undo(self) -> None:
-        """Stop them."""
         self.stop(self.layout.worker_pids)
 
 

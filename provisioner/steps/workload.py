@@ -61,7 +61,6 @@ class WorkloadStep(HostStep):
         self.undone = not host.is_ours and host.spec.runtime == "host"
 
     def describe(self) -> Description:
-        """An upload or a clone."""
         source = self._spec.workload.source
         if source:
             clone = source.mirror or source.git

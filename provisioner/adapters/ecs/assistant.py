@@ -25,7 +25,7 @@ STATUS_BATCH = 50  # the most that DescribeCloudAssistantStatus gives at once
 
 
 class Assistant(Part):
-    """run_command."""
+    """Cloud Assistant's part of ports.Cloud."""
 
     def run_command(self, instance_ids: Sequence[str], script: str, *, timeout_s: int = 60) -> dict[str, CommandResult]:
         """RunCommand on up to 100 instances at once, as root; waits for the agent and for all results.
