@@ -14,7 +14,7 @@ from provisioner.fan_out import fan_out
 from provisioner.operations import opening, places
 from provisioner.ports import ContainerState
 from provisioner.resources import TAG_NAME, TAG_RUN, Instance
-from provisioner.steps.spark import is_ours, live_workers, master_page
+from provisioner.steps.master_page import is_ours, live_workers, master_page
 
 
 @dataclass(frozen=True)

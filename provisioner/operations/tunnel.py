@@ -16,7 +16,7 @@ from provisioner.ports import Connection
 from provisioner.step import Presence
 from provisioner.steps import plan
 from provisioner.steps.history import HistoryStep
-from provisioner.steps.spark import is_ours, live_workers, master_page
+from provisioner.steps.master_page import is_ours, live_workers, master_page
 
 APPLICATION_PORT = 4040
 

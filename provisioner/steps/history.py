@@ -6,7 +6,8 @@ import shlex
 
 from provisioner.render import render
 from provisioner.step import ABSENT, PRESENT, Description, Finding, RenderedFile
-from provisioner.steps.spark import Layout, SparkStep
+from provisioner.steps.layout import Layout
+from provisioner.steps.spark import SparkStep
 
 
 class HistoryStep(SparkStep):

@@ -14,8 +14,8 @@ from provisioner.inventory.spec import Dtype
 from provisioner.render import render
 from provisioner.reporting import report
 from provisioner.step import RenderedFile
+from provisioner.steps.layout import MEMORY, Layout
 from provisioner.steps.sample import sample_root
-from provisioner.steps.spark import MEMORY, Layout
 
 _OPTIONS = (
     "augment", "classes", "image_size", "sequence_length", "optimizer", "learning_rate", "label_smoothing", "seed"

@@ -19,9 +19,9 @@ from provisioner.reporting import events, report
 from provisioner.step import ABSENT, Description, Finding, Presence
 from provisioner.steps import background
 from provisioner.steps.base import HostStep
+from provisioner.steps.layout import Layout
 from provisioner.steps.run_script import RunScript
 from provisioner.steps.sample import SampleLog
-from provisioner.steps.spark import Layout
 from provisioner.steps.training_log import TrainingLog, speed_words, summary_words
 from provisioner.steps.watch import EndedProcess, Watch
 from provisioner.steps.workload import training_folder, workload_archive

@@ -10,7 +10,7 @@ import yaml
 
 from provisioner.errors import HostError, InventoryError
 from provisioner.steps.host import LoginStep
-from provisioner.steps.spark import Layout
+from provisioner.steps.layout import Layout
 from tests.support.deployments import Bench, spec
 from tests.support.hosts import FakeHost
 

@@ -15,7 +15,7 @@ import yaml
 from provisioner.inventory.spec import Spec
 from provisioner.steps.history import HistoryStep
 from provisioner.steps.host import programs_script
-from provisioner.steps.spark import Layout
+from provisioner.steps.layout import Layout
 from tests.support.deployments import Bench, static_spec, train_step
 from tests.support.hosts import FakeHost, cpus
 

@@ -22,15 +22,9 @@ from provisioner.deployment import Session
 from provisioner.errors import HostError
 from provisioner.secret import Secret
 from provisioner.step import PRESENT, Presence
-from provisioner.steps.spark import (
-    READY_DEADLINE_S,
-    Layout,
-    LiveWorker,
-    MasterStep,
-    WorkersStep,
-    live_workers,
-    master_page,
-)
+from provisioner.steps.layout import Layout
+from provisioner.steps.master_page import LiveWorker, live_workers, master_page
+from provisioner.steps.spark import READY_DEADLINE_S, MasterStep, WorkersStep
 from tests.support.deployments import Bench, configure, spec, static_spec
 from tests.support.hosts import FakeHost, cpus
 
