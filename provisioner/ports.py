@@ -305,7 +305,7 @@ class Engine(Protocol):
     """The Docker engine of one host, reached through the host's verified connection."""
 
     def ping(self) -> str | None:
-        """The engine's version, or None when no engine answers."""
+        """The engine's version, or None when no engine answers. Raises HostError for one that cannot do the work."""
         ...
 
     def image_id(self, tag: str) -> str | None:

@@ -25,7 +25,9 @@ class DockerRecipe:
     """The `script` of templates/docker/ that installs Docker on `systems`, or on all that have a package `manager`.
 
     `package` lists the values of docker.package that it serves, `title` says what it installs; `codename` is the
-    system's name in docker-ce's apt repository.
+    system's name in docker-ce's apt repository, `release` the one whose packages a system takes from docker-ce's dnf
+    repository when it has none of its own there; `own` is the distribution's own package. Beside `conflicts` they
+    cannot be installed.
     """
 
     script: str
@@ -34,6 +36,9 @@ class DockerRecipe:
     systems: tuple[str, ...] = ()
     manager: str = ""
     codename: str = ""
+    release: str = ""
+    own: str = ""
+    conflicts: tuple[str, ...] = ()
 
 
 def host_programs(distribution: str, version: str) -> HostPrograms | None:

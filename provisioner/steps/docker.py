@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 
 from provisioner import catalog
-from provisioner.errors import HostError
+from provisioner.errors import CommandError, HostError
+from provisioner.hosts.docker_ways import LOOK_SCRIPT, in_the_way, obstacle, removal
 from provisioner.hosts.facts import HostFacts
 from provisioner.inventory.mirrors import check_reach, host_of
 from provisioner.render import render
@@ -51,21 +52,37 @@ class DockerStep(HostStep):
         return ABSENT if version is None else Finding(Presence.PRESENT, f"Docker {version}")
 
     def apply(self) -> None:
-        """Upload the script and run it, as root."""
+        """Upload the script and run it, as root. Raises HostError when something there is in the way."""
         facts = self._host.facts()
         chosen = self._recipe(facts)
-        if chosen is None:
-            raise self._unknown(facts)
         connection = self._host.connection()
         sudo = "" if facts.user == "root" else "sudo -n "
-        if sudo and connection.run("sudo -n true", timeout_s=60, check=False).status != 0:
+        is_root = not sudo or connection.run("sudo -n true", timeout_s=60, check=False).status == 0
+        look = connection.run(LOOK_SCRIPT, timeout_s=60, check=False).output
+        found = obstacle(look, self._host.name, facts, chosen.conflicts if chosen else (), is_root=is_root)
+        if found:
+            raise HostError(found.what, found.remedy, host=self._host.name)
+        if chosen is None:
+            raise self._unknown(facts)
+        if not is_root:
             raise HostError(
                 f"{facts.user} on {self._host.name} may not use sudo without a password, so Docker cannot be installed",
                 "log in as another user (ssh.user), or install and start Docker there",
                 host=self._host.name,
             )
         connection.put(self._script(chosen, facts).encode(), SCRIPT, mode=0o755)
-        connection.run(f"{sudo}bash {SCRIPT}", timeout_s=INSTALL_TIMEOUT_S, on_line=self._tell)
+        try:
+            connection.run(f"{sudo}bash {SCRIPT}", timeout_s=INSTALL_TIMEOUT_S, on_line=self._tell)
+        except CommandError as error:
+            blocking = in_the_way("\n".join(error.tail))
+            if not blocking:
+                raise
+            raise HostError(
+                f"Docker cannot be installed on {self._host.name} beside {', '.join(blocking)}",
+                f"make room for it there, `{removal(blocking, facts.package_manager)}`, then run the command again",
+                host=self._host.name,
+                tail=error.tail,
+            ) from error
 
     def _tell(self, line: str) -> None:
         """Of a package manager's hundreds of lines, only the script's own."""
@@ -83,6 +100,8 @@ class DockerStep(HostStep):
             mirror=shlex.quote(self._spec.docker.repository_mirror.rstrip("/")),
             distribution=shlex.quote(facts.distribution),
             codename=shlex.quote(chosen.codename),
+            release=chosen.release,
+            own=shlex.quote(chosen.own),
         )
 
     def _unknown(self, facts: HostFacts) -> HostError:

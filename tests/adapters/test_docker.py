@@ -59,6 +59,7 @@ class FakeEngine(socketserver.ThreadingUnixStreamServer):
         self.home = folder / "home"
         self.home.mkdir()
         self.images: dict[str, dict[str, Any]] = {}
+        self.components: list[dict[str, str]] = [{"Name": "Engine"}, {"Name": "containerd"}]
         self.containers: dict[str, dict[str, Any]] = {}
         self.pulls: list[list[dict[str, Any]] | tuple[int, str]] = []
         self.pushes: list[list[dict[str, Any]] | tuple[int, str]] = []
@@ -150,7 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
         what = f"{self.command} {path.partition('?')[0]}"
         value = json.loads(body) if body[:1] == b"{" else {}
         if what == "GET /version":
-            self._answer({"Version": "26.1.5", "ApiVersion": "1.45"})
+            self._answer({"Version": "26.1.5", "ApiVersion": "1.45", "Components": engine.components})
         elif what == "GET /info":
             self._answer({"DockerRootDir": "/data/docker"})
         elif match := re.fullmatch(r"GET /images/(.+)/json", what):
@@ -300,6 +301,22 @@ def told() -> list[str]:
 
 def test_ping_tells_the_version(engine: DockerEngine) -> None:
     assert engine.ping() == "26.1.5"
+
+
+@pytest.mark.parametrize(
+    ("component", "said"),
+    [
+        ("Podman Engine", r"is podman 26\.1\.5.*`sudo systemctl disable --now podman\.socket`"),
+        ("rootlesskit", "runs rootless.*`systemctl --user disable --now docker"),
+    ],
+)
+def test_what_answers_in_dockers_place_is_named(
+    fake: FakeEngine, engine: DockerEngine, component: str, said: str
+) -> None:
+    """Both speak Docker's API, and neither does what the containers need."""
+    fake.components.append({"Name": component})
+    with pytest.raises(HostError, match=said):
+        engine.ping()
 
 
 def test_ping_is_none_where_no_engine_listens(tmp_path: Path) -> None:

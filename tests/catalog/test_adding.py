@@ -98,6 +98,7 @@ def test_a_distribution_and_its_image_family() -> None:
     recipe = catalog.docker_recipe(facts.distribution, facts.distribution_version, facts.package_manager, "auto")
     assert recipe is not None
     values = {"title": recipe.title, "mirror": "https://m", "distribution": "fedora", "codename": recipe.codename}
+    values |= {"release": recipe.release, "own": recipe.own}
     assert "dnf -y install docker-ce" in render(f"docker/{recipe.script}", **values)
     assert "python3.13" in programs_script(facts, "/root/venv")
 

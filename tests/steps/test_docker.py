@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -88,7 +89,8 @@ class Machine:
             if on_line:
                 on_line(line)
         if check and ended.returncode:
-            raise CommandError(f"{command} ended with {ended.returncode}", status=ended.returncode)
+            tail = ended.stdout.splitlines()[-20:]
+            raise CommandError(f"{command} ended with {ended.returncode}", status=ended.returncode, tail=tail)
         return Completed(ended.returncode, ended.stdout)
 
     def put(self, content: bytes, path: str, *, mode: int = 0o644) -> None:
@@ -237,7 +239,7 @@ def test_repository_files_are_pointed_at_their_mirror(template: str, before: str
     """With the real sed and grep, on files as distributions and Docker ship them."""
     target = tmp_path / "file.repo"
     target.write_text(before)
-    script = render(f"docker/{template}", mirror="https://mirror.example.com/ce")
+    script = render(f"docker/{template}", mirror="https://mirror.example.com/ce", release="")
     lines = [line for line in script.splitlines() if not line.startswith("curl ")]
     script = re.sub(r"/etc/yum\.repos\.d/[\w-]+\.repo", str(target), "\n".join(lines))
     subprocess.run(["/bin/sh", "-e", "-c", script], check=True)
@@ -302,6 +304,30 @@ def test_the_person_hears_what_is_waited_for_and_no_more(tmp_path: Path) -> None
         "web-001: Installing docker-ce",
         "web-001: Starting Docker",
     ]
+
+
+def test_podman_in_dockers_clothes_is_named_before_anything_is_done(tmp_path: Path) -> None:
+    """Not after the package manager's own words."""
+    case = {**MACHINES[0], "distribution": "rocky", "version": "8.7"}
+    machine = Machine(case, tmp_path)
+    (machine.bin / "docker").write_text("#!/bin/sh\necho podman version 4.2.0\n")
+    (machine.bin / "docker").chmod(0o755)
+    with pytest.raises(HostError, match=r"is podman in Docker's clothes.*`sudo dnf remove podman-docker`"):
+        DockerStep(session(machine).hosts[0]).apply()
+    assert machine.calls() == []
+
+
+def test_what_the_package_manager_cannot_install_beside_is_named(tmp_path: Path) -> None:
+    """Where it was not seen before: dnf's own words say it, and no command."""
+    machine = Machine({**MACHINES[0], "distribution": "rocky", "version": "8.7"}, tmp_path)
+    said = shlex.quote((DATA / "dnf-conflict.txt").read_text())
+    (machine.bin / "dnf").write_text(f"#!/bin/sh\nprintf %s {said}\nexit 1\n")
+    with pytest.raises(HostError) as caught:
+        DockerStep(session(machine).hosts[0]).apply()
+    assert str(caught.value) == (
+        "Docker cannot be installed on web-001 beside podman, runc: make room for it there, "
+        "`sudo dnf remove podman runc`, then run the command again"
+    )
 
 
 def test_a_login_without_sudo_is_refused_before_anything_is_done(tmp_path: Path) -> None:

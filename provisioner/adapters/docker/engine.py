@@ -53,9 +53,26 @@ class DockerEngine:
         """As ports.Engine.ping. Raises ConnectError when the host itself cannot be reached."""
         try:
             with self._translated("tell its version"):
-                return str(self._client().version()["Version"])
+                told = self._client().version()
         except ClosedError:
             return None
+        parts = {str(part.get("Name", "")).lower() for part in told.get("Components") or ()}
+        if "podman engine" in parts:
+            raise HostError(
+                f"what answers for Docker on {self.host} is podman {told['Version']}, which this program cannot use",
+                "end it there, `sudo systemctl disable --now podman.socket`, remove the package podman-docker, and run "
+                "the command again, which installs Docker",
+                host=self.host,
+            )
+        if "rootlesskit" in parts:
+            raise HostError(
+                f"Docker on {self.host} runs rootless: its containers have neither the host's network nor the right to "
+                "bind memory",
+                "let the system's run there, `systemctl --user disable --now docker; sudo systemctl enable --now "
+                "docker`, and unset DOCKER_HOST, then run the command again",
+                host=self.host,
+            )
+        return str(told["Version"])
 
     def free_gib(self) -> float:
         """The free space on the disk that the engine keeps its images on, in GiB."""

@@ -1,0 +1,3 @@
+{% include "docker/begin.sh" %}
+dnf -y install {{ own }}
+{% include "docker/end.sh" %}
