@@ -66,7 +66,7 @@ def _look(command: str, path: Path, options: Mapping[str, object]) -> dict[str, 
         archive = Path(folder) / "workload.zip"
         archive.write_bytes(workload_archive())
         done = subprocess.run(
-            [sys.executable, "-m", "workload", command, str(path), *words],
+            [sys.executable, "-m", "workload", command, *words, "--", str(path)],
             env={**os.environ, "PYTHONPATH": str(archive), "TF_CPP_MIN_LOG_LEVEL": "2"},
             capture_output=True,
             text=True,

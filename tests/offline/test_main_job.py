@@ -257,6 +257,29 @@ def test_this_machine_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert not (tmp_path / "state/provisioner/job/host/provisioner").exists()
 
 
+def test_data_that_the_model_does_not_expect_stops_up_before_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looked at where it lies, and said with the inventory's own words; fit data, and what was skipped, is told."""
+    with_ours_first(monkeypatch)
+    cases = Path(__file__).parents[1] / "data/cases"
+    path = tmp_path / "job.yaml"
+    work = "model: resnet14, image_size: 32, augment: none, data: {}, classes: {}"
+    path.write_text("provider: local\n" + ALONE.replace("steps: 2", work.format(cases / "labels-from-zero", 2)))
+    refused = provisioner("up", path, "--yes", timeout=LONG_S)
+    assert refused.code == 1
+    assert "the labels in the files are 0 to 1 and must be from 1" in refused.err
+    assert [line for line in changed(refused) if "Upload the bundled workload" in line]
+    assert not [line for line in changed(refused) if "Train" in line]
+    path.write_text("provider: local\n" + ALONE.replace("steps: 2", work.format(cases / "hidden-class-folder", 4)))
+    assert "has 5 classes; add workload.classes: 5" in provisioner("up", path, "--yes", timeout=LONG_S).err
+    path.write_text("provider: local\n" + ALONE.replace("steps: 2", work.format(cases / "hidden-class-folder", 5)))
+    done = fine(provisioner("up", path, "--yes", timeout=LONG_S))
+    assert "train: 80 images, labels 0 to 4" in done.out
+    assert "1 hidden or companion entry skipped" in done.out
+    fine(provisioner("down", "job", "--yes"))
+
+
 def test_a_host_of_ones_own_over_ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """provider: static, with its key in the inventory; nothing but Python's packages is taken for granted there."""
     home = tmp_path / "remote"
