@@ -31,11 +31,11 @@ def main() -> NoReturn:
     except SystemExit as end:  # typer's own: a wrong command line, or the status of a host's command
         code = end.code if isinstance(end.code, int) else 0
     except (Exception, KeyboardInterrupt) as error:
-        code = _told(error).exit_code
+        code = _as_ours(error).exit_code
         if "--debug" in sys.argv:
             streams.stderr.write(traceback.format_exc())
         elif not streams.reader_is_gone(error):
-            console.report_error(_told(error))
+            console.report_error(_as_ours(error))
     sys.exit(console.exit_code(code))
 
 
@@ -49,7 +49,7 @@ def _hang_up(_number: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _told(error: BaseException) -> ProvisionerError:
+def _as_ours(error: BaseException) -> ProvisionerError:
     """Any error as one of ours."""
     if isinstance(error, ProvisionerError):
         return error

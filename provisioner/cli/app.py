@@ -41,8 +41,8 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _version(show: bool) -> None:
+    if show:
         from provisioner import __version__
 
         line(f"provisioner {__version__}")

@@ -24,20 +24,20 @@ def plan(inventory: Inventory, as_json: Json = False, online: Online = False) ->
     spec = provisioner.load(inventory)
     console = Console(as_json=as_json)
     document = provisioner.plan(spec, online=online)
-    shown: dict[str, Any] = document.as_json()
+    whole: dict[str, Any] = document.as_json()
     show_summary(document, console)
     _show_files(document, console)
     if online:
-        found = provisioner.preflight(spec)
-        show_preflight(found, console)
+        preflight = provisioner.preflight(spec)
+        show_preflight(preflight, console)
         findings = provisioner.existing(spec)
         _show_findings(findings, console)
-        shown["online"] = {**(found.as_json() if found else {}), "steps": [each.as_json() for each in findings]}
+        whole["online"] = {**(preflight.as_json() if preflight else {}), "steps": [each.as_json() for each in findings]}
     if as_json:
-        console.result(shown)
+        console.result(whole)
     else:
-        asked = "" if online else " `--online` also asks the cloud for permissions, quota, stock and price."
-        console.say(f"\nNothing was changed.{asked}")
+        hint = "" if online else " `--online` also asks the cloud for permissions, quota, stock and price."
+        console.say(f"\nNothing was changed.{hint}")
 
 
 def show_summary(document: PlanDocument, console: Console) -> None:
@@ -67,29 +67,31 @@ def _show_files(document: PlanDocument, console: Console) -> None:
             console.say(f"  | {line}".rstrip())
 
 
-def show_preflight(found: Preflight | None, console: Console) -> None:
+def show_preflight(preflight: Preflight | None, console: Console) -> None:
     """What the cloud said before anything is created."""
-    if found is None:
+    if preflight is None:
         console.say("\nOnline: no cloud to ask")
         return
-    console.say(f"\nOnline, as {found.identity}")
-    for instance_type, zones in found.stock.items():
+    console.say(f"\nOnline, as {preflight.identity}")
+    for instance_type, zones in preflight.stock.items():
         console.say(f"  {instance_type}: {'in stock in ' + ', '.join(zones) if zones else 'no stock'}")
-    free = "unknown" if found.free_vcpus is None else found.free_vcpus
-    console.say(f"  quota: {found.vcpus} vCPUs needed, {free} free")
-    console.say(f"  image {found.request.image_id}")
-    if found.ssh_from:
-        whose = " (this machine's address as the internet sees it)" if found.ssh_from_is_found else ""
-        console.say(f"  SSH is let in from {', '.join(found.ssh_from)}{whose}")
-    currency = found.price.currency
-    console.say(f"  price {found.per_hour:.4g} {currency} an hour for {found.count} x {found.request.instance_type}")
-    if found.request.auto_release_at:
-        local = found.request.auto_release_at.astimezone().strftime("%Y-%m-%d %H:%M %Z")
+    free = "unknown" if preflight.free_vcpus is None else preflight.free_vcpus
+    console.say(f"  quota: {preflight.vcpus} vCPUs needed, {free} free")
+    console.say(f"  image {preflight.request.image_id}")
+    if preflight.ssh_from:
+        whose = " (this machine's address as the internet sees it)" if preflight.ssh_from_is_found else ""
+        console.say(f"  SSH is let in from {', '.join(preflight.ssh_from)}{whose}")
+    currency = preflight.price.currency
+    console.say(
+        f"  price {preflight.per_hour:.4g} {currency} an hour for {preflight.count} x {preflight.request.instance_type}"
+    )
+    if preflight.request.auto_release_at:
+        local = preflight.request.auto_release_at.astimezone().strftime("%Y-%m-%d %H:%M %Z")
         console.say(
-            f"  at most {found.most:.4g} {currency}: released by itself after {found.release_hours:g} h "
+            f"  at most {preflight.most:.4g} {currency}: released by itself after {preflight.release_hours:g} h "
             f"({local} if started now)"
         )
-    console.say(f"  RunInstances dry run: {found.dry_run_words}")
+    console.say(f"  RunInstances dry run: {preflight.dry_run_words}")
 
 
 def _show_findings(findings: Sequence[StepFinding], console: Console) -> None:

@@ -37,8 +37,8 @@ def report(
     from provisioner.reporting.compare import FORMATS as COMPARISONS
 
     if len(names) != (2 if compare else 1):
-        wanted = "`report --compare NAME NAME` takes two" if compare else "`report NAME` takes one"
-        raise UsageError(f"{len(names)} names given: {wanted}", "" if compare else "--compare takes two")
+        usage = "`report --compare NAME NAME` takes two" if compare else "`report NAME` takes one"
+        raise UsageError(f"{len(names)} names given: {usage}", "" if compare else "--compare takes two")
     if compare:
         write_comparison = _format(COMPARISONS, format_)
         text = write_comparison(provisioner.compare(names[0], names[1]))

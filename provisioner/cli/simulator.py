@@ -45,9 +45,9 @@ def status() -> None:
     """Say whether the simulators of `provider: simulator` run, and where."""
     from provisioner.simulator import background
 
-    running = [found for folder in _folders() if (found := background.status(folder))]
-    for found in running:
-        line(f"simulator at {found.endpoint}, pid {found.pid}, machines: {found.machines}")
+    running = [state for folder in _folders() if (state := background.status(folder))]
+    for simulator in running:
+        line(f"simulator at {simulator.endpoint}, pid {simulator.pid}, machines: {simulator.machines}")
     if not running:
         line("no simulator is running")
 

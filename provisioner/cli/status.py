@@ -49,10 +49,10 @@ def _show(statuses: Sequence[Status], console: Console) -> None:
         for name, address, state in [(h.name, h.address, h.state) for h in each.hosts] or [("-", "-", each.state)]
     ]
     console.table(("NAME", "PROVIDER", "HOST", "ADDRESS", "STATE", "AGE", "COST SO FAR", "RELEASES ITSELF"), rows)
-    asked = [(host.name, running_words(host.running)) for each in statuses for host in each.hosts if host.running]
-    if asked:
+    running = [(host.name, running_words(host.running)) for each in statuses for host in each.hosts if host.running]
+    if running:
         console.say("")
-        console.table(("HOST", "RUNS"), asked)
+        console.table(("HOST", "RUNS"), running)
 
 
 def running_words(running: Running) -> str:

@@ -34,8 +34,8 @@ def sweep(
             raise UsageError(f"{number} found and nobody is there to say yes", "add --yes to remove them")
         if not console.ask(f"Remove {number} in {region}?"):
             raise UsageError("not confirmed, nothing was removed")
-    proof = leftovers.remove()
+    removal = leftovers.remove()
     if as_json:
-        console.result(leftovers.as_json())
+        console.result(removal.as_json())
     else:
-        console.say(f"{len(resources)} removed; {proof}")
+        console.say(f"{len(resources)} removed; {removal.proof}")

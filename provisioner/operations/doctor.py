@@ -68,8 +68,8 @@ def _state() -> Check:
 def _ssh_agent() -> Check:
     keys = sorted(path.name for path in (Path.home() / ".ssh").glob("id_*") if path.suffix != ".pub")
     agent = bool(os.environ.get("SSH_AUTH_SOCK"))
-    found = ", ".join([*keys, *(["agent"] if agent else [])]) or "none"
-    return Check("SSH keys", bool(keys or agent), found, "only static hosts need one; clouds get a generated key")
+    names = ", ".join([*keys, *(["agent"] if agent else [])]) or "none"
+    return Check("SSH keys", bool(keys or agent), names, "only static hosts need one; clouds get a generated key")
 
 
 def _java() -> Check:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -50,10 +50,9 @@ class Forgotten(NamedTuple):
 
 @dataclass(frozen=True)
 class Removal:
-    """A deployment that is gone.
+    """What was removed, and that nothing is left.
 
     Attributes:
-        name: of the deployment.
         resources: what was removed in the cloud.
         proof: that nothing is left there; None without a cloud, or where the cloud itself is gone.
         gone: why there was nothing to remove, when the simulator that held it is gone.
@@ -61,7 +60,6 @@ class Removal:
         forgotten: what stays on hosts that could not be cleaned up.
     """
 
-    name: str
     resources: tuple[Resource, ...] = ()
     proof: Proof | None = None
     gone: str = ""
@@ -69,16 +67,12 @@ class Removal:
     forgotten: tuple[Forgotten, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """It as `down --json` shows it."""
-        document: dict[str, Any] = {"removed": listed(self.resources), "left": []}
+        """It as `down --json` and `sweep --json` show it."""
+        removed = [{"kind": each.kind, "id": each.id, "name": each.name} for each in self.resources]
+        document: dict[str, Any] = {"removed": removed, "left": []}
         if self.forgotten:
             document["forgotten"] = [{"host": each.host, "step": each.step} for each in self.forgotten]
         return document
-
-
-def listed(resources: Iterable[Resource]) -> list[dict[str, str]]:
-    """Resources as `--json` shows what was removed."""
-    return [{"kind": resource.kind, "id": resource.id, "name": resource.name} for resource in resources]
 
 
 def down(name: str, emit: Callable[[Event], None] = lambda event: None, *, forget_hosts: bool = False) -> Removal:
@@ -139,14 +133,13 @@ def remove_all(
     try:
         opening.ended(cast("FolderStore", session.store))
     except StateError as error:
-        told = f"everything was removed, which could not be noted: {error}; then `provisioner down` again notes it"
-        record(Event("error", told))
+        sentence = f"everything was removed, which could not be noted: {error}; then `provisioner down` again notes it"
+        record(Event("error", sentence))
     record.raise_failure()
     has_cloud = session.has_cloud
     forgotten = tuple(map(_forgotten, runner.forgotten))
     unclean = {each.host for each in forgotten}
     return Removal(
-        session.spec.name,
         resources=tuple(resources),
         proof=Proof.of(session.cloud, session.deployment.own_tags) if has_cloud and not gone else None,
         gone=gone,

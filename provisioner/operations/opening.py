@@ -77,16 +77,16 @@ def opened(spec: Spec, emit: Emit, *, create: bool) -> Iterator[tuple[Session, R
     """
     from provisioner.adapters.store import FolderStore
 
-    place, there = Place(provider=spec.provider), None
+    place, cloud = Place(provider=spec.provider), None
     if create and spec.creates_instances:
-        place, there = places.of_inventory(spec, wiring.progress_to(emit))
+        place, cloud = places.of_inventory(spec, wiring.progress_to(emit))
     store = FolderStore.open(spec.name, create=create)
     with store.lock():
         if create:
             begin(store, spec, place)
 
         record = Recorder(store, emit)
-        session = Session(spec, wiring.ports(spec, store, record, there))
+        session = Session(spec, wiring.ports(spec, store, record, cloud))
         try:
             yield session, record
         finally:

@@ -194,10 +194,10 @@ def _offer(offer: TypeOffer | None, name: str) -> TypeOffer:
         raise TypeRefusedError(
             f"the service does not know {name}", "`provisioner types --region REGION` lists what it has"
         )
-    known = catalog.lookup(name)
-    if known is not None and known.vcpus != offer.vcpus:
+    listed = catalog.lookup(name)
+    if listed is not None and listed.vcpus != offer.vcpus:
         raise TypeRefusedError(
-            f"{name} has {offer.vcpus} vCPUs, the catalog says {known.vcpus}",
+            f"{name} has {offer.vcpus} vCPUs, the catalog says {listed.vcpus}",
             "provisioner/data/families.yaml is out of date: please report it",
         )
     return offer

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from provisioner.errors import LeftoverError
 from provisioner.operations import places
-from provisioner.operations.down import Proof, listed
+from provisioner.operations.down import Proof, Removal
 from provisioner.ports import Cloud
 from provisioner.render import counted
 from provisioner.resources import TAG_NAME, Resource
@@ -22,7 +21,7 @@ class Leftovers:
     cloud: Cloud
     resources: tuple[Resource, ...]
 
-    def remove(self) -> Proof:
+    def remove(self) -> Removal:
         """Remove all of it, and look again. Raises LeftoverError when something is still there at the end."""
         for kind in KINDS:
             ids = [resource.id for resource in self.resources if resource.kind == kind]
@@ -34,11 +33,7 @@ class Leftovers:
             raise LeftoverError(
                 f"the sweep left {counted(len(left), 'resource')} behind:\n{listing}\n", "run the sweep again"
             )
-        return Proof.of(self.cloud, {TAG_NAME: ""})
-
-    def as_json(self) -> dict[str, Any]:
-        """What was removed, as `sweep --json` shows it."""
-        return {"removed": listed(self.resources), "left": []}
+        return Removal(self.resources, Proof.of(self.cloud, {TAG_NAME: ""}))
 
 
 def leftovers(region: str, emit: Callable[[Event], None] = lambda event: None) -> Leftovers:

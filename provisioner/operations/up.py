@@ -123,5 +123,5 @@ def has_images(spec: Spec) -> bool:
     if spec.image is None or spec.name not in list_deployments():
         return False
     store, tag = FolderStore.open(spec.name, create=False), tag_of(spec.image)
-    given = [store.state.images.get(host) for host in Deployment(spec).host_names]
-    return not store.state.removed_at and all(each and each.tag == tag for each in given)
+    images = [store.state.images.get(host) for host in Deployment(spec).host_names]
+    return not store.state.removed_at and all(each and each.tag == tag for each in images)

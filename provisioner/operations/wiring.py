@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 Emit = Callable[[Event], None]
 
 
-def ports(spec: Spec, store: FolderStore, emit: Emit, there: EcsCloud | None = None) -> Ports:
-    """All adapters for a deployment; `there` is its cloud, when somebody is connected already.
+def ports(spec: Spec, store: FolderStore, emit: Emit, connected: EcsCloud | None = None) -> Ports:
+    """All adapters for a deployment; `connected` is its cloud, when somebody is connected already.
 
     Else the cloud is connected to, and its account verified, when it is first asked for.
     """
@@ -38,7 +38,7 @@ def ports(spec: Spec, store: FolderStore, emit: Emit, there: EcsCloud | None = N
         store=store,
         clock=clock,
         connector=_connector(spec, store, progress),
-        cloud=(lambda: there or places.open_recorded(spec.name, store.state.place, progress))
+        cloud=(lambda: connected or places.open_recorded(spec.name, store.state.place, progress))
         if spec.creates_instances
         else None,
         engine=_engine,
@@ -60,13 +60,13 @@ def _secrets(spec: Spec, store: FolderStore) -> list[str]:
     """What no log may show: the deployment's generated secrets and its registry's password."""
     from provisioner.adapters.store import readable_errors
 
-    found = []
+    secrets = []
     for path in (store.folder / "secrets").glob("[!.]*"):
         with readable_errors(path):
-            found.append(path.read_text())
+            secrets.append(path.read_text())
     login = spec.image.registry_login if spec.image else None
     password = os.environ.get(login.password_env) if login else None
-    return [*found, password] if password else found
+    return [*secrets, password] if password else secrets
 
 
 def program() -> str:
@@ -117,12 +117,12 @@ def _public_key(store: FolderStore) -> str:
     from provisioner.adapters.ssh import generate_key, own_key
 
     path = own_key(store.folder)
-    known = store.state.public_key
-    if not known or not path.exists():
-        known = generate_key(path, f"provisioner-{store.folder.name}")
+    public_key = store.state.public_key
+    if not public_key or not path.exists():
+        public_key = generate_key(path, f"provisioner-{store.folder.name}")
         with store.changing() as state:
-            state.public_key = known
-    return known
+            state.public_key = public_key
+    return public_key
 
 
 def key_file(spec: Spec, store: FolderStore) -> Path | None:
@@ -148,10 +148,10 @@ def _connector(spec: Spec, store: FolderStore, progress: Callable[[str], None]) 
     from provisioner.adapters.ssh import SshConnector
 
     jump = spec.ssh.jump
-    given = [(host.address, host.port or spec.ssh.port, host.host_key) for host in spec.hosts]
+    host_keys = [(host.address, host.port or spec.ssh.port, host.host_key) for host in spec.hosts]
     if jump:
-        given.append((jump.address, jump.port, jump.host_key))
-    for address, port, key in given:
+        host_keys.append((jump.address, jump.port, jump.host_key))
+    for address, port, key in host_keys:
         if key:
             store.add_host_keys(address, port, [" ".join(key.split()[:2])])
     return SshConnector(
