@@ -15,7 +15,7 @@ from pathlib import Path
 
 from provisioner import catalog
 from provisioner.adapters.atomic import write_atomically
-from provisioner.adapters.lines import SILENCE_S, LineSplitter, completed, file_refused, shortened, too_slow
+from provisioner.adapters.output import SILENCE_S, LineSplitter, completed, file_refused, shortened, too_slow
 from provisioner.errors import ConnectError
 from provisioner.hosts.address import HostAddress
 from provisioner.ports import Completed, OnBytes, OnLine

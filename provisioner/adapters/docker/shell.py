@@ -18,7 +18,7 @@ from typing import Any
 from provisioner.adapters.docker.dial import REQUEST_TIMEOUT_S, Dial
 from provisioner.adapters.docker.errors import translated
 from provisioner.adapters.docker.transport import EngineClient
-from provisioner.adapters.lines import TAIL_LINES, LineSplitter, completed, too_slow
+from provisioner.adapters.output import TAIL_LINES, LineSplitter, completed, too_slow
 from provisioner.errors import CommandError, HostError
 from provisioner.ports import Completed, OnLine
 

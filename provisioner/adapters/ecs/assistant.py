@@ -8,9 +8,9 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from provisioner.adapters.ecs.action_group import LONGEST_BATCH, ActionGroup, batches
 from provisioner.adapters.ecs.api import CREATE_S
 from provisioner.adapters.ecs.codes import verdict
-from provisioner.adapters.ecs.part import LONGEST_BATCH, Part, batches
 from provisioner.errors import DeadlineError
 from provisioner.resources import CommandResult
 from provisioner.waiting import wait_until
@@ -24,8 +24,8 @@ HAS_EXIT_CODE = frozenset({"Success", "Failed"})
 STATUS_BATCH = 50  # the most that DescribeCloudAssistantStatus gives at once
 
 
-class Assistant(Part):
-    """Cloud Assistant's part of ports.Cloud."""
+class Assistant(ActionGroup):
+    """RunCommand, and waiting for its results."""
 
     def run_command(self, instance_ids: Sequence[str], script: str, *, timeout_s: int = 60) -> dict[str, CommandResult]:
         """RunCommand on up to 100 instances at once, as root; waits for the agent and for all results.

@@ -7,17 +7,17 @@ from collections.abc import Callable
 from provisioner.adapters.ecs.api import Api
 from provisioner.adapters.ecs.assistant import Assistant
 from provisioner.adapters.ecs.codes import verdict
+from provisioner.adapters.ecs.deletion import Deletion
 from provisioner.adapters.ecs.instances import Instances
 from provisioner.adapters.ecs.network import Network
 from provisioner.adapters.ecs.offers import Offers
-from provisioner.adapters.ecs.removal import Removal
 from provisioner.adapters.ecs.sdk import Credentials, Fault, Sdk
 from provisioner.adapters.ecs.tags import Tags
 from provisioner.errors import CredentialsError
 from provisioner.ports import Clock, Cloud
 
 
-class EcsCloud(Network, Instances, Tags, Assistant, Offers, Removal, Cloud):
+class EcsCloud(Network, Instances, Tags, Assistant, Offers, Deletion, Cloud):
     """Implements ports.Cloud; `caller_identity` and `free_vcpus` come on top. One may be shared by several threads."""
 
 

@@ -9,15 +9,15 @@ from datetime import datetime, timezone
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
+from provisioner.adapters.ecs.action_group import ActionGroup
 from provisioner.adapters.ecs.api import CREATE_S, tag_list
-from provisioner.adapters.ecs.part import Part
 from provisioner.inventory.spec import SpotSpec, SystemDiskSpec
 from provisioner.resources import InstanceRequest
 
 MOST_INSTANCES = 100
 
 
-class Instances(Part):
+class Instances(ActionGroup):
     """RunInstances, and what can be changed of instances in place."""
 
     def run_instances(self, request: InstanceRequest, tags: Mapping[str, str], token: str) -> list[str]:

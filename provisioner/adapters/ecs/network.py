@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from provisioner.adapters.ecs.api import CREATE_S, tag_list
-from provisioner.adapters.ecs.find import Find
+from provisioner.adapters.ecs.lookup import Lookup
 from provisioner.errors import CloudRefusedError
 from provisioner.resources import IngressRule, Kind
 
 AVAILABLE_S = 120.0
 
 
-class Network(Find):
+class Network(Lookup):
     """Everything that instances need around them."""
 
     def create_vpc(self, name: str, cidr: str, tags: Mapping[str, str], token: str) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
+from provisioner.adapters.ecs.action_group import ActionGroup, batches
 from provisioner.adapters.ecs.api import dig
 from provisioner.adapters.ecs.instances import spot, system_disk
-from provisioner.adapters.ecs.part import Part, batches
 from provisioner.errors import TypeRefusedError
 from provisioner.resources import Identity, Image, InstanceRequest, Price, TypeOffer
 
@@ -19,7 +19,7 @@ NEEDED = ("Instance", "VSwitch")
 """What a zone must let be created."""
 
 
-class Offers(Part):
+class Offers(ActionGroup):
     """Everything that is asked before something is created."""
 
     def zones(self) -> list[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from provisioner.adapters.ecs.action_group import ActionGroup, batches
 from provisioner.adapters.ecs.api import tag_list
-from provisioner.adapters.ecs.part import Part, batches
 from provisioner.adapters.ecs.sdk import VPC_TYPES
 from provisioner.resources import Kind
 
@@ -24,7 +24,7 @@ TYPES: Final[Mapping[Kind, str]] = {
 MOST_OF_VPC, MOST_OF_ECS = 20, 50  # ids in one call
 
 
-class Tags(Part):
+class Tags(ActionGroup):
     """Setting tags and taking them away, a batch of resources after the other."""
 
     def tag(self, kind: Kind, ids: Sequence[str], tags: Mapping[str, str]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from provisioner.adapters.lines import SILENCE_S
+from provisioner.adapters.output import SILENCE_S
 
 if TYPE_CHECKING:
     from paramiko import Channel

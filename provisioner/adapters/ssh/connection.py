@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from provisioner.adapters.lines import LineSplitter, completed, file_refused, shortened, too_slow
+from provisioner.adapters.output import LineSplitter, completed, file_refused, shortened, too_slow
 from provisioner.adapters.ssh.command import RemoteCommand, answered, stop_line
 from provisioner.adapters.ssh.sockets import ChannelSocket
 from provisioner.errors import CommandTimeoutError, ConnectError

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from provisioner.adapters.ecs.api import DELETE_S
+from provisioner.adapters.ecs.deletion import HINDERED_S
 from provisioner.adapters.ecs.instances import sequence
-from provisioner.adapters.ecs.removal import DELETE_S, HINDERED_S
 from provisioner.adapters.ecs.sdk import Fault
 from provisioner.errors import (
     CloudError,

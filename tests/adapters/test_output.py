@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from provisioner.adapters.lines import LineSplitter, completed, shortened
+from provisioner.adapters.output import LineSplitter, completed, shortened
 from provisioner.errors import CommandError
 from provisioner.ports import Completed
 

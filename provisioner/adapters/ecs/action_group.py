@@ -1,4 +1,4 @@
-"""What the parts of EcsCloud share."""
+"""What the groups of actions that EcsCloud is made of share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LONGEST_BATCH = 100
 """How many ids the actions that take several take at most."""
 
 
-class Part:
+class ActionGroup:
     """Some of the methods of ports.Cloud, over one shared Api."""
 
     def __init__(self, api: Api) -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
+from provisioner.adapters.ecs.action_group import ActionGroup, batches
 from provisioner.adapters.ecs.api import dig, tag_list
-from provisioner.adapters.ecs.part import Part, batches
 from provisioner.errors import CloudUnavailableError
 from provisioner.resources import Instance, Kind, Resource
 
@@ -44,7 +44,7 @@ KINDS: dict[Kind, _Listed] = {
 MOST_WITH_COMMAS = 20  # DescribeVpcs takes so many ids
 
 
-class Find(Part):
+class Lookup(ActionGroup):
     """Resources and instances."""
 
     def find(self, kind: Kind, tags: Mapping[str, str]) -> list[Resource]:

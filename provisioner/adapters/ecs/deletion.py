@@ -6,21 +6,20 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from provisioner.adapters.ecs.action_group import batches
 from provisioner.adapters.ecs.api import DELETE_S
-from provisioner.adapters.ecs.find import Find
-from provisioner.adapters.ecs.part import batches
+from provisioner.adapters.ecs.lookup import Lookup
 from provisioner.errors import CloudError, CloudRefusedError, ProvisionerError
 from provisioner.resources import Kind
 
 IN_USE = "InUse"
 
-
 HINDERED_S: Final = 30.0
 """How long deleting is tried once something else could not be deleted: that may be what holds it."""
 
 
-class Removal(Find):
-    """delete, for every kind."""
+class Deletion(Lookup):
+    """Deleting, kind by kind, what lookups can follow until it is gone."""
 
     _stays: Kind | None = None
     """The first kind of which something could not be deleted."""
