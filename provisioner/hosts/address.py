@@ -49,5 +49,15 @@ def check_cluster_address(name: str, address: str, facts: HostFacts) -> None:
         )
 
 
+def check_cluster_name(name: str, facts: HostFacts) -> None:
+    """Raises HostError for a host name that cannot be part of Spark's addresses, where its processes go by name."""
+    if "_" in facts.hostname:
+        raise HostError(
+            f"{name} calls itself {facts.hostname}, and Spark's addresses take no underscore in a host name",
+            "let Spark go by address (spark.master: address), or rename the host",
+            host=name,
+        )
+
+
 def _is_number(address: str) -> bool:
     return address.replace(".", "").isdigit()

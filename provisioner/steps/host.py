@@ -9,7 +9,7 @@ from provisioner import catalog
 from provisioner.deployment.host import Host
 from provisioner.errors import HostError, HostKeyError
 from provisioner.hosts import topology
-from provisioner.hosts.address import check_cluster_address
+from provisioner.hosts.address import check_cluster_address, check_cluster_name
 from provisioner.hosts.expected import missing_flags, missing_words
 from provisioner.hosts.facts import HostFacts
 from provisioner.inventory.mirrors import trusted_host
@@ -53,9 +53,8 @@ class LoginStep(HostStep):
             if self._read_keys is None:
                 raise
             return Finding(Presence.ABSENT, "it shows another host key than the known one")
-        by_address = self._spec.workload.engine != "local" and self._spec.spark.master == "address"
-        if by_address and self._spec.provider == "static":
-            check_cluster_address(self._host.name, self._host.cluster_address, facts)
+        if self._spec.workload.engine != "local":
+            self._check_cluster(facts)
         bf16 = catalog.bf16_of(facts.cpu_flags)
         rented = self._host.rented_type
         missing = missing_flags(facts, rented)
@@ -69,6 +68,13 @@ class LoginStep(HostStep):
             f"{facts.cpu_model}, {cores} cores, {facts.memory_gib:.0f} GiB, {', '.join(bf16) or 'no bf16'}"
             + (f"; {', '.join(missing)} not shown" if missing else ""),
         )
+
+    def _check_cluster(self, facts: HostFacts) -> None:
+        """Raises HostError when Spark's processes could not find each other by what the inventory has them go by."""
+        if self._spec.spark.master == "hostname":
+            check_cluster_name(self._host.name, facts)
+        elif self._spec.provider == "static":
+            check_cluster_address(self._host.name, self._host.cluster_address, facts)
 
     def apply(self) -> None:
         """Read the host's key once more through Cloud Assistant; raises HostKeyError if it still shows another."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,25 @@ def test_spark_binds_an_address_that_the_host_has(case: dict[str, Any], tmp_path
 def test_an_address_that_spark_cannot_go_by_is_refused_in_the_inventory() -> None:
     with pytest.raises(InventoryError, match="IPv6 address; the processes of the cluster find each other by IPv4"):
         spec(provider="static", hosts=[{"name": "a", "address": "192.0.2.1", "private_address": "fd00::1"}])
+
+
+@pytest.mark.parametrize("hostname", ["my_host", "web-1"])
+def test_a_host_name_that_sparks_addresses_do_not_take_matters_where_it_goes_by_name(
+    hostname: str, tmp_path: Path
+) -> None:
+    made = bench(CASES[1], tmp_path, spark={"master": "hostname"})
+    made.connector.hosts["a"].facts = re.sub(
+        "(?m)^hostname=.*", f"hostname={hostname}", made.connector.hosts["a"].facts
+    )
+    step = LoginStep(made.session.hosts[0], None)
+    if "_" in hostname:
+        with pytest.raises(HostError, match=r"calls itself my_host.*spark\.master: address"):
+            step.check()
+    else:
+        step.check()
+    by_address = bench(CASES[1], tmp_path)
+    by_address.connector.hosts["a"].facts = made.connector.hosts["a"].facts
+    LoginStep(by_address.session.hosts[0], None).check()
 
 
 def test_without_spark_no_address_has_to_be_bound(tmp_path: Path) -> None:
