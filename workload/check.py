@@ -169,6 +169,8 @@ def _unfit(source, model, classes):
 
 
 def _surplus(source, expected):
+    if source.classes is not None and len(source.classes) == 1:
+        return ["%s has one class alone: %s" % (shown(source.path), shown(source.classes[0]))]
     if source.classes is None or not expected.classes or len(source.classes) >= expected.classes:
         return []
     return ["%s has %d classes, and the model %d" % (shown(source.path), len(source.classes), expected.classes)]

@@ -172,18 +172,19 @@ def _images(path, top, inside):
         skipped += folders[name][folder].skipped + content.skipped
         if len(folders[name]) > 1:
             splits[name] = Split(problems=["%s has %s; leave one" % (shown(path), named(list(folders[name])))])
-        elif content.stray and not any(content.classes.values()):
-            splits[name] = _listed(path, os.path.join(path, folder), content.stray, names)
+        elif _unsorted(content):
+            splits[name] = _by_list(path, os.path.join(path, folder), _unsorted(content), names)
         else:
             splits[name] = _labelled(os.path.join(path, folder), content, names)
     return Source(path, IMAGES, splits, names, skipped)
 
 
-class _Found(NamedTuple):
-    """Images by class, images outside classes, and the number of files that are none."""
+class _Content(NamedTuple):
+    """Images by class; beside the class folders images and other files; the number of files in them that are none."""
 
     classes: Dict[str, List[str]]
     stray: List[str]
+    files: List[str]
     others: int
     skipped: List[str]
 
@@ -201,16 +202,24 @@ def _class_folders(folder, listing):
             skipped += entries.skipped
         classes[name] = [os.path.join(inside, file) for file in entries.files if _is_image(file)]
         others += len(entries.files) - len(classes[name])
-    return _Found(classes, [file for file in listing.files if _is_image(file)], others, skipped)
+    stray = [os.path.join(folder, file) for file in listing.files if _is_image(file)]
+    return _Content(classes, stray, [file for file in listing.files if not _is_image(file)], others, skipped)
 
 
-def _listed(path, folder, images, names):
-    """The split of a folder without class folders, whose classes a list tells."""
+def _unsorted(content):
+    """The images of a split without class folders: in its own folder, or all in ``images``, which is no class."""
+    if list(content.classes) == ["images"]:
+        return content.classes["images"]
+    return [] if any(content.classes.values()) else content.stray
+
+
+def _by_list(path, folder, images, names):
+    """The split of those images, whose classes a list tells."""
     try:
-        numbers = labels.numbers(path, folder, images, names)
+        numbers = labels.numbers(path, folder, [os.path.basename(image) for image in images], names)
     except UsageError as error:
         return Split(problems=[str(error)])
-    return Split(labelled=[(os.path.join(folder, image), number) for image, number in zip(images, numbers)])
+    return Split(labelled=list(zip(images, numbers)))
 
 
 def _labelled(folder, content, names):
@@ -223,7 +232,9 @@ def _labelled(folder, content, names):
     ]
     empty = [name for name, images in content.classes.items() if not images]
     if len(empty) == len(content.classes):
-        problems.append("no images (%s) in %s" % (", ".join(EXTENSIONS), shown(os.path.join(folder, "CLASS"))))
+        there = named(list(content.classes) + content.files) or "nothing"
+        classes = shown(os.path.join(folder, "CLASS"))
+        problems.append("no images (%s) in %s; there is %s" % (", ".join(EXTENSIONS), classes, there))
     warnings = []
     if empty and not problems:
         warnings.append("%s has no image of %s" % (shown(folder), named(empty)))

@@ -170,8 +170,12 @@ def test_companions_of_shards_and_texts_are_skipped(tmp_path, records):
         (["train/a/1.jpg", "val/b/2.jpg"], None, "class b is in .*val but not in the training split"),
         (["train/a/1.jpg", "val/2.jpg"], None, r"val has 1 images and no class folders; .* labels.txt, with a line"),
         (["train/a/1.jpg", "val/readme"], None, "no images .* in .*val/CLASS"),
+        (["train/images/1.jpg"], None, "train has 1 images and no class folders"),
+        (["train/a/1.jpg"], "has one class alone: a", None),
         (["train/1.jpg"], None, "train has 1 images and no class folders"),
         (["train/train/a/1.jpg", "train/train/b/1.jpg"], None, "no images .* in .*train/CLASS"),
+        (["train/n01440764.tar", "train/n01443537.tar"], None, "no images .*; there is n01440764.tar, n01443537.tar"),
+        (["Train/a/1.jpg", "Val/a/1.jpg"], None, "has neither .* it has Train, Val"),
         (["val/a/1.jpg"], None, "has neither train-00000-of-N files nor a folder train/"),
     ],
 )
@@ -222,6 +226,17 @@ def test_a_flat_validation_folder_with_a_list(tmp_path, name, content, problem):
         return
     assert verdict.problems == []
     assert [label for _, label in layouts.opened(str(tmp_path)).split("validation").labelled] == [1, 0]
+
+
+@pytest.mark.parametrize(("labels", "problem"), [("1.JPEG\tn02\t0\t0\t9\t9\n", None), (None, "no class folders; move")])
+def test_tiny_imagenets_validation_folder(tmp_path, labels, problem):
+    write(tmp_path, "train/n01/images/1.JPEG", "train/n02/images/1.JPEG", "val/images/1.JPEG")
+    if labels:
+        (tmp_path / "val/val_annotations.txt").write_text(labels)
+    split = layouts.opened(str(tmp_path)).splits["validation"]
+    assert split.labelled == ([(str(tmp_path / "val/images/1.JPEG"), 1)] if labels else ())
+    assert bool(split.problems) == bool(problem)
+    assert problem is None or problem in split.problems[0]
 
 
 def test_a_list_in_the_file_systems_own_bytes(tmp_path):
