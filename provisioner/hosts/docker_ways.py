@@ -90,11 +90,11 @@ def obstacle(look: str, host: str, facts: HostFacts, conflicts: Sequence[str], *
 
 def in_the_way(output: str) -> list[str]:
     """The installed packages that dnf or yum says cannot stay, by name, as far as its words tell."""
-    found = []
+    packages = []
     for line in output.splitlines():
         for pattern in (_INSTALLED, _PROVIDED):
-            found += pattern.findall(line)
-    return [name for name in dict.fromkeys(found) if not name.startswith(("docker-ce", "containerd.io"))]
+            packages += pattern.findall(line)
+    return [name for name in dict.fromkeys(packages) if not name.startswith(("docker-ce", "containerd.io"))]
 
 
 def removal(packages: Sequence[str], manager: str) -> str:

@@ -53,13 +53,13 @@ class DockerEngine:
         """As ports.Engine.ping. Raises ConnectError when the host itself cannot be reached."""
         try:
             with self._translated("tell its version"):
-                told = self._client().version()
+                version = self._client().version()
         except ClosedError:
             return None
-        parts = {str(part.get("Name", "")).lower() for part in told.get("Components") or ()}
+        parts = {str(part.get("Name", "")).lower() for part in version.get("Components") or ()}
         if "podman engine" in parts:
             raise HostError(
-                f"what answers for Docker on {self.host} is podman {told['Version']}, which this program cannot use",
+                f"what answers for Docker on {self.host} is podman {version['Version']}, which this program cannot use",
                 "end it there, `sudo systemctl disable --now podman.socket`, remove the package podman-docker, and run "
                 "the command again, which installs Docker",
                 host=self.host,
@@ -72,7 +72,7 @@ class DockerEngine:
                 "docker`, and unset DOCKER_HOST, then run the command again",
                 host=self.host,
             )
-        return str(told["Version"])
+        return str(version["Version"])
 
     def free_gib(self) -> float:
         """The free space on the disk that the engine keeps its images on, in GiB."""
