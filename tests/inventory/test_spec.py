@@ -9,13 +9,13 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from provisioner.inventory import spec as module
-from provisioner.inventory.spec import CloudSpec, Spec, SystemDiskSpec
+from provisioner.inventory.spec import CloudSpec, ImageSpec, Spec, SystemDiskSpec
 
 
 def test_a_spec_does_not_change_and_knows_its_fields() -> None:
     spec = Spec(name="demo", provider="local", runtime="host")
     with pytest.raises(ValidationError, match="frozen"):
-        spec.name = "other"  # type: ignore[misc]
+        spec.name = "other"
     with pytest.raises(ValidationError, match="extra_forbidden"):
         Spec.model_validate({"name": "demo", "provider": "local", "workers": 3})
 
@@ -47,9 +47,14 @@ def test_what_is_safe_is_the_default() -> None:
     assert spec.cloud.ssh_from == "auto"
     assert spec.ssh.host_keys == "strict"
     assert spec.spark.authenticate
-    assert (
-        Spec.model_validate({"name": "d", "provider": "local", "image": {"build": "spark"}}).image.privileged is False
-    )  # type: ignore[union-attr]
+    image = Spec.model_validate({"name": "d", "provider": "local", "image": {"build": "spark"}}).image
+    assert image
+    assert image.privileged is False
+
+
+def test_an_unknown_image_recipe_is_told_which_there_are() -> None:
+    with pytest.raises(ValidationError, match="'sparc' is not one of spark, zoo-release, zoo-nightly"):
+        ImageSpec(build="sparc")
 
 
 @pytest.mark.parametrize(
