@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import shlex
 import socket
 import socketserver
 import subprocess
@@ -47,6 +48,10 @@ def events(name: str) -> list[dict[str, Any]]:
 
 
 # ---------------------------------------------------------------------------------------------- an engine
+
+
+ROOT_FOLDER = "/data/docker's $(touch X)"
+"""Where the engine says that it keeps its images."""
 
 
 class FakeEngine(socketserver.ThreadingUnixStreamServer):
@@ -153,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
         if what == "GET /version":
             self._answer({"Version": "26.1.5", "ApiVersion": "1.45", "Components": engine.components})
         elif what == "GET /info":
-            self._answer({"DockerRootDir": "/data/docker"})
+            self._answer({"DockerRootDir": ROOT_FOLDER})
         elif match := re.fullmatch(r"GET /images/(.+)/json", what):
             found = engine.images.get(match[1])
             self._answer(found or {"message": f"No such image: {match[1]}"}, 200 if found else 404)
@@ -266,7 +271,7 @@ class HostConnection:
     name = "web-001"
 
     def run(self, command: str, **_: Any) -> Completed:
-        assert "/data/docker" in command
+        assert shlex.split(command)[:4] == ["df", "-Pk", "--", ROOT_FOLDER]
         return Completed(
             0,
             "Filesystem 1024-blocks Used Available Capacity Mounted on\n/dev/vda3 41022688 9437184 29461504 25% /\n",

@@ -574,14 +574,20 @@ def test_a_training_that_failed_alone_is_tried_again(tmp_path: Path, ending: str
 
 
 def test_nothing_is_measured_beside_another_training(tmp_path: Path) -> None:
-    made = bench(tmp_path)
+    """What ends the other one can be copied into a shell, whatever the host calls its home."""
+    made = bench(tmp_path / "it's $(touch X)")
     lasting(made, summary())
     abandoned(made, train_step(made.session, "float32"))
     with pytest.raises(HostError, match="train-float32-1 is still running on a, with other settings") as caught:
         train_step(made.session, "bfloat16").apply()
-    assert "provisioner exec demo -- 'kill" in caught.value.remedy
+    folder = host(made).home / "provisioner/demo/training"
+    command = caught.value.remedy.split("`")[-2]
+    assert shlex.split(command) == [
+        *("provisioner", "exec", "demo", "--"),
+        f"kill -- -$(cat {shlex.quote(str(folder))}/pid)",
+    ]
     WorkloadStep(made.session.hosts[0]).undo()
-    assert not (host(made).home / "provisioner/demo/training").exists()
+    assert not folder.exists()
     train(made, summary()).apply()
     assert len(made.store.state.results) == 1
 
