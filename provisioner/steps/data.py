@@ -80,6 +80,11 @@ class DataStep(HostStep):
         )
 
 
+def _texts(value: object) -> list[str]:
+    """A list of texts as a host wrote it: whatever it is, no more is taken from it."""
+    return [str(each) for each in value] if isinstance(value, list) else []
+
+
 def _parsed(done: Completed, host: str) -> _Verdict | None:
     """What `python -m workload check` printed.
 
@@ -94,10 +99,11 @@ def _parsed(done: Completed, host: str) -> _Verdict | None:
         except ValueError:  # what Python or a shell says beside it
             continue
         if isinstance(event, dict) and event.get("event") == "verdict":
-            problems = tuple(_OPTION.sub(r"workload.\1: ", problem) for problem in event["problems"])
-            return _Verdict(event["found"], problems, tuple(event["notes"]), event["digest"])
+            problems = tuple(_OPTION.sub(r"workload.\1: ", problem) for problem in _texts(event.get("problems")))
+            notes = tuple(_texts(event.get("notes")))
+            return _Verdict(str(event.get("found", "")), problems, notes, str(event.get("digest", "")))
         if isinstance(event, dict) and event.get("event") == "error":
-            return _Verdict("no training data", (event["message"],))
+            return _Verdict("no training data", (str(event.get("message", "")),))
     raise HostError(
         f"the look at the training data failed on {host}",
         "its Python 3 may be too old, or the folder may not be readable",

@@ -112,3 +112,21 @@ def test_the_plan_looks_on_every_host_before_training(tmp_path: Path) -> None:
     assert [step.name for phase, step in plan.steps() if phase == "training"] == ["train/float32", "train/bfloat16"]
     synthetic = Bench(static_spec("a"), FakeHost("a", tmp_path))
     assert "data" not in [phase.name for phase in steps.plan(synthetic.session).phases]
+
+
+@pytest.mark.parametrize(
+    ("line", "finding"),
+    [
+        ('{"event": "verdict"}', Finding(Presence.PRESENT, "")),
+        (
+            '{"event": "verdict", "found": 7, "problems": "x", "notes": [1], "digest": null}',
+            Finding(Presence.PRESENT, "7; 1"),
+        ),
+        ('{"event": "error"}', Finding(Presence.ABSENT, "")),
+    ],
+)
+def test_a_line_of_other_types_is_no_mistake_of_ours(tmp_path: Path, line: str, finding: Finding) -> None:
+    """A host's lines are not trusted: whatever it writes, the program goes on by what can be read of it."""
+    made = bench(tmp_path, str(RECORDS), "a")
+    made.connector.hosts["a"].answers = [("check --quick", line + "\n")]
+    assert DataStep(*2 * made.session.hosts).check() == finding
