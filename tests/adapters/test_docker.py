@@ -74,6 +74,8 @@ class FakeEngine(socketserver.ThreadingUnixStreamServer):
         self.connections: list[socket.socket] = []
         self.dies_at_once = False
         self.has_shell = True
+        self.user = ""
+        self.path_of_commands = os.environ["PATH"]
         super().__init__(self.path, _Handler)
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01})
         self._thread.start()
@@ -184,7 +186,10 @@ class _Handler(BaseHTTPRequestHandler):
             engine.containers[name[1]] = engine.containers["id-of-" + name[1]] = {
                 "Id": "id-of-" + name[1],
                 "Image": engine.images.get(value["Image"], {}).get("Id", "sha256:?"),
-                "Config": {key: value.get(key) for key in ("Image", "Labels", "Tty", "Healthcheck")},
+                "Config": {
+                    **{key: value.get(key) for key in ("Image", "Labels", "Tty", "Healthcheck")},
+                    "User": engine.user,
+                },
                 "HostConfig": {"Privileged": False, **value["HostConfig"]},
                 "State": {"Status": "created", "Running": False, "ExitCode": 0},
             }
@@ -213,7 +218,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer({"message": f"No such container: {match[1]}"}, 404)
                 return
             exec_id = f"exec{len(engine.execs)}"
-            engine.execs[exec_id] = {"argv": value["Cmd"], "ExitCode": None}
+            engine.execs[exec_id] = {"argv": value["Cmd"], "user": value.get("User"), "ExitCode": None}
             self._answer({"Id": exec_id}, 201)
         elif match := re.fullmatch(r"POST /exec/(.+)/start", what):
             self._exec(engine.execs[match[1]], detach=value["Detach"])
@@ -233,7 +238,7 @@ class _Handler(BaseHTTPRequestHandler):
         process = run["process"] = subprocess.Popen(
             run["argv"],
             cwd="/",
-            env={"PATH": os.environ["PATH"], "HOME": str(self.server.home)},
+            env={"PATH": self.server.path_of_commands, "HOME": str(self.server.home)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -763,6 +768,41 @@ def test_container_gets_capabilities_volumes_and_shared_memory(engine: DockerEng
     assert state is not None
     assert state.volumes == {"/data/ILSVRC2012": "/opt/ILSVRC2012"}
     assert state.health_check == "true"
+
+
+def test_volumes_that_docker_made_are_given_to_the_images_user(
+    engine: DockerEngine, fake: FakeEngine, tmp_path: Path
+) -> None:
+    """They are root's and empty; what holds something stays as it is."""
+    chowned = tmp_path / "chowned"
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/chown").write_text(f'#!/bin/sh\necho "$*" >> {chowned}\n')
+    (tmp_path / "bin/chown").chmod(0o755)
+    for name in ("made", "full/of"):
+        (tmp_path / name).mkdir(parents=True)
+    fake.path_of_commands = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
+    fake.user = "work"
+    volumes = {f"/data/{name}": str(tmp_path / name) for name in ("made", "full", "a file that is not there")}
+    engine.start(ContainerRequest("one", "spark:1", volumes=volumes))
+    assert chowned.read_text() == f"work {tmp_path / 'made'}\n"
+    assert [run["user"] for run in fake.execs.values()] == ["0"]
+
+
+@pytest.mark.parametrize("user", ["", "root", "0", "0:0"])
+def test_an_image_that_runs_as_root_needs_no_volume_given(engine: DockerEngine, fake: FakeEngine, user: str) -> None:
+    fake.user = user
+    engine.start(ContainerRequest("one", "spark:1", volumes={"/model": "/model"}))
+    assert fake.execs == {}
+
+
+def test_a_volume_that_cannot_be_given_is_said_with_the_remedy(
+    engine: DockerEngine, fake: FakeEngine, tmp_path: Path
+) -> None:
+    """A network share that lets no root in."""
+    fake.user = "nobody-of-this-name"
+    with pytest.raises(HostError, match="could not be given to its user nobody-of-this-name") as caught:
+        engine.start(ContainerRequest("one", "spark:1", volumes={"/model": str(tmp_path / "home")}))
+    assert "chown" in caught.value.remedy
 
 
 def test_start_replaces_our_own_container(engine: DockerEngine, fake: FakeEngine) -> None:

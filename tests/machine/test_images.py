@@ -487,14 +487,15 @@ def test_a_bundled_image_is_built_on_this_machines_engine(engine: DockerEngine, 
 def test_the_spark_image(engine: DockerEngine, tree: str, folder: Path) -> None:
     """TensorFlow, Spark, Java, numactl and the workload for an ordinary user; small; up again does nothing."""
     derive(engine, "python:3.13-slim-trixie", install("python3-venv"), base=tree)
-    session = local_session(folder, build="spark", container="spark")
+    model = folder / "model"  # which Docker makes, as root
+    session = local_session(folder, build="spark", container="spark", volumes={str(model): "/model"})
     assert brought_up(session) == ["image/localhost", "container/localhost"]
     assert brought_up(session) == []
     shell = session.hosts[0].shell()
     answer = shell.run(
         "id -un; pwd; numactl -C 1 nproc; python3 -c 'import os; import tensorflow, pyspark; "
         'print("TensorFlow", tensorflow.__version__, "Spark", pyspark.__version__)\'; java -version 2>&1; '
-        "python3 -m workload --help | head -1; touch here"
+        "python3 -m workload --help | head -1; touch here /model/here"
     ).output
     assert answer.startswith("work\n/opt/work\n1\n")
     assert "TensorFlow 2.21" in answer

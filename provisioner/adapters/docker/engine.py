@@ -30,6 +30,12 @@ PULL_ATTEMPTS = 4
 _GIB = 1 << 30
 
 
+_HAND_OVER = """u=$1; shift; for d; do
+  if [ -d "$d" ] && [ -O "$d" ] && [ -z "$(ls -A "$d")" ]; then chown "$u" "$d" || exit 1; fi
+done"""
+"""Run as root in the container; a folder that holds something, or is somebody's, stays as it is."""
+
+
 class DockerEngine:
     """Implements ports.Engine.
 
@@ -255,7 +261,8 @@ class DockerEngine:
                 use_config_proxy=False,
             )
             client.start(created["Id"])
-            state = client.inspect_container(created["Id"])["State"]
+            container = client.inspect_container(created["Id"])
+            state = container["State"]
             if not state["Running"]:
                 raise HostError(
                     f"the container {request.name} on {self.host} ended at once with status {state['ExitCode']}",
@@ -263,6 +270,29 @@ class DockerEngine:
                     host=self.host,
                     tail=deque(client.logs(created["Id"]).decode("utf-8", "replace").splitlines(), 20),
                 )
+
+        self._hand_over(created["Id"], str(container["Config"].get("User") or ""), request)
+
+    def _hand_over(self, container_id: str, user: str, request: ContainerRequest) -> None:
+        """Give the volumes that Docker made, which are root's and empty, to the user that the image runs as.
+
+        Raises HostError when one cannot be given: that user could write nothing there.
+        """
+        if not request.volumes or user.partition(":")[0] in ("", "0", "root"):
+            return
+        words = ["/bin/sh", "-c", _HAND_OVER, "volumes", user, *request.volumes.values()]
+        with self._translated(f"give the volumes of {request.name} to its user {user}"):
+            client = self._client()
+            run = client.exec_create(container_id, words, user="0")
+            output = client.exec_start(run["Id"]).decode("utf-8", "replace")
+            status = client.exec_inspect(run["Id"])["ExitCode"]
+        if status != 0:
+            raise HostError(
+                f"the volumes of the container {request.name} on {self.host} could not be given to its user {user}",
+                "give their folders to that user there (chown), or name others in image.volumes",
+                host=self.host,
+                tail=output.splitlines()[-20:],
+            )
 
     def remove(self, name: str) -> None:
         """As ports.Engine.remove; a container that we did not start stays."""
