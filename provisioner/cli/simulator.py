@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -34,11 +35,27 @@ def serve(
         line(f"simulator at {running.endpoint}")
         line(f"  export PROVISIONER_ENDPOINT={running.endpoint}")
 
-    injected = json.loads(faults.read_text()) if faults else ()
+    injected = _faults(faults) if faults else ()
     try:
         server.serve(port=port, machines=machines, pace=pace, faults=injected, state_file=state, on_ready=ready)
     except NotInstalledError as error:
         raise UsageError(str(error)) from None
+
+
+def _faults(path: Path) -> list[Mapping[str, Any]]:
+    """The faults in a file. Raises UsageError for one that holds none."""
+    from provisioner.errors import UsageError
+    from provisioner.simulator.faults import Faults
+
+    try:
+        content = json.loads(path.read_bytes())
+        faults = [content] if isinstance(content, dict) else content
+        Faults(faults)
+    except OSError as error:
+        raise UsageError(f"{path} could not be read: {error.strerror}") from None
+    except (ValueError, TypeError, RecursionError) as error:
+        raise UsageError(f"{path} is not a JSON list of faults: {error}", "docs/adding.md shows one") from None
+    return list(faults)
 
 
 def status() -> None:

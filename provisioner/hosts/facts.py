@@ -48,6 +48,9 @@ class HostFacts:
     route_address: str = ""
 
 
+MOST_CPUS = 2**16
+"""More than any kernel counts to: a host's line that says more is not believed."""
+
 _PACKAGE_MANAGERS = {"apt-get": "apt", "dnf": "dnf", "yum": "yum"}  # in order of preference: dnf hosts have yum too
 _PROGRAMS = " ".join(
     ("java", "javac", "jps", "python3", "numactl", "taskset", "docker", "curl", "git", "sudo", *_PACKAGE_MANAGERS)
@@ -192,10 +195,12 @@ def _gib(kib: str) -> float:
 
 
 def _numbers(text: str) -> list[int]:
-    """The kernel's list format: `0-3,8,10-11`."""
+    """The kernel's list format: `0-3,8,10-11`. Raises ValueError for numbers that no kernel counts to."""
     numbers: list[int] = []
     for part in filter(None, text.strip().split(",")):
         first, _, last = part.partition("-")
+        if int(last or first) >= MOST_CPUS:
+            raise ValueError(f"CPU {last or first} is one too many")
         numbers.extend(range(int(first), int(last or first) + 1))
     return numbers
 

@@ -72,10 +72,18 @@ def _look(command: str, path: Path, options: Mapping[str, object]) -> dict[str, 
             text=True,
             check=False,
         )
-    lines = done.stdout.splitlines()
-    answer: dict[str, Any] = json.loads(lines[-1]) if lines else {}
+    answer = _last_event(done.stdout)
     if answer.pop("event", "error") == "error":
         tail = done.stderr.strip().splitlines()[-1:] or [f"status {done.returncode}"]
         message = answer.get("message") or f"looking at the data failed: {tail[0]}"
         raise (UsageError if done.returncode == UsageError.exit_code else ProvisionerError)(message)
     return answer
+
+
+def _last_event(output: str) -> dict[str, Any]:
+    """What the workload printed last; {} for a process that was killed before it could, or in the middle of it."""
+    try:
+        event = json.loads((output.splitlines() or ["{}"])[-1])
+    except ValueError:
+        return {}
+    return event if isinstance(event, dict) else {}

@@ -24,14 +24,15 @@ class Progress(Protocol):
 def copy(source: str, target: str, progress: Progress) -> int:
     """Copy a file or a folder, as `cp -r` would, between this machine and a host; how many files.
 
-    One side is NAME:PATH, or NAME/HOST:PATH for another than the first host; the other is a local path. Raises
-    UsageError when neither or both are.
+    One side is NAME:PATH, or NAME/HOST:PATH for another than the first host; the other is a local path. A relative
+    path, and `~`, begin at the login's home. Raises UsageError when neither or both are.
     """
     remote = [side for side in (source, target) if ":" in side]
     if len(remote) != 1:
         raise UsageError("one side must be NAME:PATH and the other a local path")
     name, _, path = remote[0].partition(":")
     name, _, host = name.partition("/")
+    path = path_on_host(path)
     with looking_at(name) as session:
         connection = chosen(session, host or None).connection()
         if remote[0] == target:
@@ -43,8 +44,8 @@ def upload(connection: Connection, source: Path, target: str, progress: Progress
     """Copy a file or a folder to a host, as `cp -r` would, telling of each file; how many files."""
     if not source.exists():
         raise UsageError(f"there is no {source}")
-    into = connection.run(f"[ -d {_quoted(target or '.')} ]", check=False).status == 0
-    base = PurePosixPath(target or ".") / source.resolve().name if into else PurePosixPath(target)
+    into = connection.run(f"[ -d {shlex.quote(target)} ]", check=False).status == 0
+    base = PurePosixPath(target) / source.resolve().name if into else PurePosixPath(target)
     if source.is_file():
         connection.put_file(source, str(base), on_bytes=progress.begin(1, 1, source.name))
         progress.end(1, 1, source.name, source.stat().st_size)
@@ -60,7 +61,7 @@ def upload(connection: Connection, source: Path, target: str, progress: Progress
 def download(connection: Connection, source: str, target: Path, progress: Progress) -> int:
     """Copy a file or a folder from a host, as `cp -r` would, telling of each file; how many files."""
     listing = connection.run(
-        f"if [ -d {_quoted(source)} ]; then cd -- {_quoted(source)} && find . -type f; else echo //; fi"
+        f"if [ -d {shlex.quote(source)} ]; then cd -- {shlex.quote(source)} && find . -type f; else echo //; fi"
     ).output.splitlines()
     base = target / PurePosixPath(source).name if target.is_dir() else target
     if listing == ["//"]:
@@ -79,5 +80,14 @@ def download(connection: Connection, source: str, target: Path, progress: Progre
     return len(listing)
 
 
-def _quoted(path: str) -> str:
-    return '"$HOME"/' + shlex.quote(path[2:]) if path.startswith("~/") else shlex.quote(path)
+def path_on_host(text: str) -> str:
+    """A path as the shell and SFTP both take it: `~` is the login's home, which relative paths begin at.
+
+    Raises UsageError for somebody else's home.
+    """
+    if text and not text.startswith("~"):
+        return text
+    begin, _, rest = text.partition("/")
+    if begin not in ("", "~"):
+        raise UsageError(f"where {begin} is on the host is not known", "name the folder itself (/home/…)")
+    return rest.lstrip("/") or "."

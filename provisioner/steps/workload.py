@@ -93,6 +93,8 @@ class WorkloadStep(HostStep):
         if source:
             target, clone = shlex.quote(sample_root(self._host)), shlex.quote(source.mirror or source.git)
             shell.run(
+                # Beside the work folder are other things of the host's, which may have the repository's name.
+                f"if [ -e {target} ] && ! [ -e {target}/.git ]; then echo {target} is there and no clone; exit 1; fi; "
                 f"rm -rf {target} && git clone -q -- {clone} {target} && cd {target} && "
                 f"git checkout -q {shlex.quote(source.ref)} --",
                 timeout_s=1800,

@@ -59,6 +59,13 @@ def test_cpus_that_the_login_may_not_use_are_left_out() -> None:
     assert [cpu.core for cpu in facts.cpus][:3] == [1, 1, 25]
 
 
+@pytest.mark.parametrize("line", ["0-99999999999", "4294967295"])
+def test_cpus_that_no_kernel_counts_to_are_an_error_and_fill_no_memory(line: str) -> None:
+    output = (DATA / "hfc7-96-adjacent.txt").read_text().replace("list:\t0-95", f"list:\t{line}")
+    with pytest.raises(HostError, match=r"the facts of web-1 could not be read.*one too many"):
+        parse_facts(output, "web-1")
+
+
 @pytest.mark.parametrize("missing", ["hostname=", "MemTotal", "[disk]", "count: "])
 def test_output_that_is_not_all_there_is_an_error_that_shows_it(missing: str) -> None:
     printed = (DATA / "container-no-topology.txt").read_text()

@@ -45,6 +45,18 @@ def test_plan_online_shows_who_stock_and_price_and_changes_nothing(site: Site) -
     assert not (site.folder / "state").exists()
 
 
+def test_an_output_that_is_not_utf8_ends_nothing(site: Site) -> None:
+    """A cron job, an old terminal: what it cannot show is shown escaped."""
+    inventory = site.inventory(cloud=', tags: {team: "\u56e2\u961f"}')
+    site.up(inventory)
+    for words in (["plan", inventory], ["plan", inventory, "--online"], ["plan", inventory, "--json"], ["status"]):
+        for more in ({"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"PYTHONIOENCODING": "latin-1"}):
+            done = site.run(*words, **more)
+            assert (done.code, done.err) == (0, ""), (words, more)
+            assert "Traceback" not in done.out
+            assert done.out
+
+
 def test_plan_online_says_what_is_there_already(site: Site) -> None:
     """Once something exists each step is looked at, and nothing is changed; what lies behind the absent is unknown."""
     inventory = site.inventory()

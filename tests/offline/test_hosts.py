@@ -78,6 +78,34 @@ def test_files_go_there_and_come_back(host: Site, tmp_path: Path) -> None:
     assert (tmp_path / "back/sub/b").read_text() == "b"
 
 
+@pytest.mark.parametrize(
+    ("target", "there"),
+    [
+        ("~", "a file"),
+        ("", "a file"),
+        ("~/", "a file"),
+        ("~/new", "new"),
+        ("~/it's new/a file", "it's new/a file"),
+        ("./~", "~"),
+    ],
+)
+def test_a_path_begins_at_the_logins_home(host: Site, tmp_path: Path, target: str, there: str) -> None:
+    """No folder is made that is named `~`."""
+    (tmp_path / "a file").write_text("it")
+    assert host.run("cp", tmp_path / "a file", f"demo:{target}").code == 0
+    assert (machine(host) / there).read_text() == "it"
+    for source in dict.fromkeys((there if there != "~" else "./~", f"~/{there}", machine(host) / there)):
+        assert host.run("cp", f"demo:{source}", tmp_path / "back").code == 0
+        (tmp_path / "back").rename(tmp_path / "came back")
+        assert (tmp_path / "came back").read_text() == "it"
+
+
+def test_somebody_elses_home_is_not_guessed(host: Site, tmp_path: Path) -> None:
+    done = host.run("cp", tmp_path, "demo:~root/x")
+    assert done.code == 2
+    assert "where ~root is on the host is not known: name the folder itself" in done.err
+
+
 def test_a_changed_host_key_is_refused_with_both_fingerprints(host: Site) -> None:
     """Nothing is sent to it; not by `exec`, and not by `up`."""
     old = (machine(host) / "etc/ssh/ssh_host_ed25519_key.pub").read_text()

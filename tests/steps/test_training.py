@@ -21,7 +21,7 @@ import pytest
 from provisioner import catalog, steps
 from provisioner.adapters.local import LocalConnection
 from provisioner.deployment import Deployment, Session
-from provisioner.errors import ConnectError, HostError, ProvisionerError, UsageError
+from provisioner.errors import CommandError, ConnectError, HostError, ProvisionerError, UsageError
 from provisioner.inventory.spec import SampleSpec
 from provisioner.reporting.events import measurement
 from provisioner.step import ABSENT, PRESENT, Presence
@@ -704,6 +704,18 @@ def _repository(tmp_path: Path) -> Path:
     ):
         subprocess.run(["git", *command], cwd=folder, check=True, timeout=60, env={"PATH": "/usr/bin:/bin"})
     return folder
+
+
+def test_a_folder_that_is_no_clone_is_not_removed_for_one(tmp_path: Path) -> None:
+    """Another deployment's, or Spark's own in an image, may have the repository's name."""
+    made = on_host(bench(tmp_path), source=SampleSpec(git="https://example.com/other", ref="v1", path="training"))
+    theirs = host(made).home / "provisioner/other/file"
+    theirs.parent.mkdir(parents=True)
+    theirs.touch()
+    with pytest.raises(CommandError) as caught:
+        WorkloadStep(made.session.hosts[0]).apply()
+    assert caught.value.tail == (f"{theirs.parent} is there and no clone",)
+    assert theirs.exists()
 
 
 @pytest.mark.parametrize("ref", ["v1", "side"])
