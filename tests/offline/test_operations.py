@@ -135,6 +135,21 @@ def test_a_callback_that_fails_stops_what_is_being_made(site: Site, spec: Spec) 
     assert site.kinds() == {}
 
 
+def test_what_was_made_before_a_callback_failed_is_removed_though_it_goes_on_failing(site: Site, spec: Spec) -> None:
+    heard: list[Event] = []
+
+    def fails_from_the_first_change_on(event: Event) -> None:
+        heard.append(event)
+        if any(each.kind == "done" for each in heard):
+            raise OSError("nobody listens")
+
+    with pytest.raises(OSError, match="nobody listens"):
+        provisioner.up(spec, fails_from_the_first_change_on, remove=True)
+    assert "CreateVpc" in site.actions()
+    assert site.simulator.resources == []
+    assert provisioner.status("demo").state == "removed"
+
+
 def test_hosts_that_are_instances_cannot_be_forgotten(site: Site, spec: Spec) -> None:
     provisioner.up(spec)
     with pytest.raises(UsageError, match="the hosts of demo are instances"):
