@@ -809,6 +809,39 @@ def test_more_commands_at_once_than_the_host_has_sessions_for_take_turns(site: S
     assert found == ["done\n"] * 25
 
 
+def test_a_jump_host_that_is_gone_is_waited_for_once_for_all_hosts(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hosts behind it do not wait for it one after the other."""
+    connector = site.connector(jump=HostAddress("bastion", "127.0.0.1", "127.0.0.1", 1))
+    hosts = [HostAddress(f"web-{number}", "192.0.2.1", "192.0.2.1") for number in range(5)]
+    waiting = threading.Semaphore(0)
+    clock, attempts = connector._clock, []
+
+    class Noticed:
+        """The clock, which tells that somebody asks for the time."""
+
+        def monotonic(self) -> float:
+            now = clock.monotonic()
+            waiting.release()
+            return now
+
+    def gone(host: HostAddress, *_: object) -> None:
+        attempts.append(host.name)
+        for _ in hosts if len(attempts) == 1 else ():  # all of them ask by now
+            assert waiting.acquire(timeout=30)
+        raise ConnectError("could not connect to bastion", host="bastion")
+
+    monkeypatch.setattr(connector, "_clock", Noticed())
+    monkeypatch.setattr(connector, "_connection", gone)
+    with ThreadPoolExecutor(len(hosts)) as pool:
+        futures = [pool.submit(connector._through_jump, host) for host in hosts]
+        failures = [future.exception(60) for future in futures]
+    assert [str(failure) for failure in failures] == ["could not connect to bastion"] * len(hosts)
+    assert attempts == ["bastion"]
+    with pytest.raises(ConnectError):
+        connector._connected_jump(HostAddress("bastion", "127.0.0.1", "127.0.0.1", 1), clock.monotonic() + 1)
+    assert attempts == ["bastion"] * 2
+
+
 def test_closing_the_connector_ends_the_connection_to_the_jump_host(site: Site) -> None:
     jump, target = site.server(name="jump").start(), site.server(name="target").start()
     bastion = HostAddress("bastion", "127.0.0.1", "127.0.0.1", jump.port)

@@ -58,6 +58,7 @@ class SshConnector:
         self._progress = progress
         self._jump = jump
         self._jump_connection: SshConnection | None = None
+        self._jump_failure: tuple[float, ConnectError] | None = None
         self._jump_lock = threading.Lock()
 
     def connect(self, host: HostAddress, *, ready_timeout_s: float) -> SshConnection:
@@ -133,14 +134,24 @@ class SshConnector:
 
         return open_socket(host, self._connect_timeout_s)
 
+    def _connected_jump(self, jump: HostAddress, asked_at: float) -> SshConnection:
+        """Connect to the jump host. Who waited while that failed has waited for it too, and is told the same."""
+        if self._jump_failure is not None and self._jump_failure[0] >= asked_at:
+            raise self._jump_failure[1]
+        try:
+            self._jump_connection = self._connection(jump, self._connect_timeout_s, self._direct)
+        except ConnectError as error:
+            self._jump_failure = self._clock.monotonic(), error
+            raise
+        return self._jump_connection
+
     def _through_jump(self, host: HostAddress) -> Any:
         from provisioner.adapters.ssh.handshake import NotReadyError
 
         assert self._jump is not None  # noqa: S101
+        asked_at = self._clock.monotonic()
         with self._jump_lock:
-            if self._jump_connection is None:
-                self._jump_connection = self._connection(self._jump, self._connect_timeout_s, self._direct)
-            jump = self._jump_connection
+            jump = self._jump_connection or self._connected_jump(self._jump, asked_at)
         try:
             return jump.channel_to(host.address, host.port)
         except ConnectError as error:
