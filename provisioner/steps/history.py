@@ -20,7 +20,7 @@ class HistoryStep(SparkStep):
             "spark/start-history.sh",
             **layout.surroundings(),
             event_folder=shlex.quote(layout.events),
-            pid_file=shlex.quote(_pids(layout)),
+            pid_file=shlex.quote(layout.history_pids),
             log_file=shlex.quote(f"{layout.work}/logs/history.log"),
         )
         return RenderedFile(self._host.name, f"{layout.bin}/start-history.sh", text, 0o755)
@@ -30,21 +30,16 @@ class HistoryStep(SparkStep):
 
     def check(self) -> Finding:
         """Present when the process that we started lives."""
-        look = f'grep -qs deploy.history "/proc/$(cat {shlex.quote(_pids(self.layout))} 2>/dev/null)/cmdline"'
-        return PRESENT if self._host.shell().run(look, check=False).status == 0 else ABSENT
+        return PRESENT if self.lives("deploy.history", self.layout.history_pids) else ABSENT
 
     def apply(self) -> None:
         """Start it. Raises HostError when its port is taken."""
         layout = self.layout
-        self.stop(_pids(layout))
+        self.stop(layout.history_pids)
         self.check_ports(self._spec.spark.history_page_port)
         shell, script = self._host.shell(), self._script(layout)
         shell.put(script.content.encode(), script.path, mode=script.mode)
         shell.run(f"bash {shlex.quote(script.path)}", timeout_s=60)
 
     def undo(self) -> None:
-        self.stop(_pids(self.layout))
-
-
-def _pids(layout: Layout) -> str:
-    return f"{layout.work}/history.pid"
+        self.stop(self.layout.history_pids)

@@ -42,6 +42,7 @@ class Layout:
         self.worker_log = f"{self.work}/logs/workers.log"
         self.master_pids = f"{self.work}/master.pid"
         self.worker_pids = f"{self.work}/workers.pid"
+        self.history_pids = f"{self.work}/history.pid"
 
     def log_of(self, name: str) -> str:
         """The log of the master or the workers, by the name of their pid file."""

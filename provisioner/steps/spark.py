@@ -68,6 +68,11 @@ class SparkStep(HostStep):
                 tail=lines[-20:],
             )
 
+    def lives(self, word: str, pid_file: str) -> bool:
+        """Whether the process whose id the file holds runs, and still is the one with this word in its command line."""
+        look = f'grep -qs {word} "/proc/$(cat {shlex.quote(pid_file)} 2>/dev/null)/cmdline"'
+        return self._host.shell().run(look, check=False).status == 0
+
     def check_ports(self, *ports: int) -> None:
         """Raises HostError when one is taken: Spark would move to the next one, where nobody looks for it."""
         connection = self._host.connection()
@@ -193,6 +198,9 @@ class MasterStep(SparkStep):
         layout = self.layout
         self.stop(layout.master_pids)
         self.check_ports(self._spec.spark.master_port, self._spec.spark.master_page_port)
+        # The history server comes after the training: who finds its port taken then has trained for nothing to see.
+        if self._spec.workload.engine == "spark" and not self.lives("deploy.history", layout.history_pids):
+            self.check_ports(self._spec.spark.history_page_port)
         self._host.shell().run(f"bash {shlex.quote(layout.start_master().path)}", timeout_s=60)
         finding = self._wait_until_present()
         if finding != PRESENT:

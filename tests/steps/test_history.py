@@ -10,6 +10,7 @@ from provisioner import steps
 from provisioner.errors import HostError
 from provisioner.step import ABSENT, PRESENT
 from provisioner.steps.history import HistoryStep
+from provisioner.steps.spark import MasterStep
 from tests.support.deployments import Bench, static_spec
 from tests.support.hosts import FakeHost
 
@@ -50,6 +51,15 @@ def test_a_port_that_another_program_has_is_told(tmp_path: Path) -> None:
     with pytest.raises(HostError, match=r'port 18080 of a is in use by another program \("java",pid=7\)'):
         step.apply()
     assert step.check() == ABSENT
+
+
+def test_a_port_that_is_taken_is_told_before_the_training(tmp_path: Path) -> None:
+    made = bench(tmp_path, "a")
+    host = made.connector.hosts["a"]
+    host.answers = [("ss .*:18080", '"java",pid=7\n')]
+    host.pages["192.0.2.1", 18080] = "somebody's"
+    with pytest.raises(HostError, match="port 18080 of a is in use by another program"):
+        MasterStep(*2 * made.session.hosts).apply()
 
 
 def test_it_comes_last_and_on_the_first_host_alone(tmp_path: Path) -> None:
