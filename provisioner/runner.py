@@ -96,11 +96,11 @@ class Runner:
             by_host: dict[str | None, list[Step]] = {None: []}
             for step in phase.steps:
                 by_host.setdefault(step.host, []).append(step)
-            found = self._looked_at(phase.name, blocked, by_host.pop(None))
+            by_name = self._looked_at(phase.name, blocked, by_host.pop(None))
             look = partial(self._looked_at, phase.name, blocked)
             for each in fan_out(look, list(by_host.values()), on_interrupt=self.session.close):
-                found |= each
-            findings += [(phase.name, step, found[step.name]) for step in phase.steps]
+                by_name |= each
+            findings += [(phase.name, step, by_name[step.name]) for step in phase.steps]
         return findings
 
     def _looked_at(self, phase: str, blocked: set[str | None], steps: Sequence[Step]) -> dict[str, Finding]:

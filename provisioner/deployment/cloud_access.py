@@ -45,7 +45,7 @@ class CloudAccess:
 
     def find(self, kind: Kind) -> list[Resource]:
         """All of a kind that are ours, once what was made shows. Raises DriftError for another run's of our name."""
-        return self.journal.listed(kind, lambda: self._ours(self.cloud.find(kind, self._by_name)))
+        return self.journal.listed(kind, lambda: self.deployment.only_ours(self.cloud.find(kind, self._by_name)))
 
     def instances(self) -> list[Instance]:
         """All instances that are ours, once what was made shows. Raises DriftError for another run's of our name."""
@@ -55,14 +55,11 @@ class CloudAccess:
     def _by_name(self) -> dict[str, str]:
         return {TAG_NAME: self.deployment.name}
 
-    def _ours(self, resources: list[Resource]) -> list[Resource]:
-        return self.deployment.only_ours(resources)
-
     def delete(self, kind: Kind) -> None:
         """Delete every resource of a kind that carries our tags, and what was made and does not show yet."""
         listed = self.cloud.find(kind, self.deployment.own_tags)
-        known = {resource.id for resource in listed}
-        unlisted = [id_ for id_ in self.journal.made(kind) if id_ not in known]
+        listed_ids = {resource.id for resource in listed}
+        unlisted = [id_ for id_ in self.journal.made(kind) if id_ not in listed_ids]
         ids = [*(resource.id for resource in listed), *unlisted]
         if ids:
             self.progress(f"deleting {', '.join(ids)}")

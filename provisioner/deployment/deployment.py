@@ -80,8 +80,8 @@ class Deployment:
     def container_image(self) -> catalog.ContainerImage:
         """Where things are inside the inventory's image; an unknown one is taken to be like our own usual build."""
         image = self.spec.image
-        known = catalog.container_image(image.pull or image.build or "") if image else None
-        return known or catalog.usual_recipe()
+        image_facts = catalog.container_image(image.pull or image.build or "") if image else None
+        return image_facts or catalog.usual_recipe()
 
     def instance_type(self, name: str) -> catalog.InstanceType | None:
         """A type of the catalog, or one that the service was asked about; None for any other."""

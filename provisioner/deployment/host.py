@@ -218,8 +218,8 @@ class Host:
     def facts_are_known(self) -> bool:
         """Whether a plan's worker sets come from the catalog or the host, and are not a stand-in."""
         if self.spec.creates_instances:
-            known = self.deployment.instance_type(self.spec.cloud.instance_types[0])
-            return self._facts is not None or known is not None
+            instance_type = self.deployment.instance_type(self.spec.cloud.instance_types[0])
+            return self._facts is not None or instance_type is not None
         return self._facts is not None or self.spec.provider == "local"
 
     @property
@@ -230,9 +230,9 @@ class Host:
         spec = self.spec
         home = "/root" if spec.ssh.user == "root" else f"/home/{spec.ssh.user}"
         if spec.creates_instances:
-            known = self.deployment.instance_type(spec.cloud.instance_types[0])
-            if known is not None:
-                expected = expected_facts(known, self.name, spec.cloud.image_family)
+            instance_type = self.deployment.instance_type(spec.cloud.instance_types[0])
+            if instance_type is not None:
+                expected = expected_facts(instance_type, self.name, spec.cloud.image_family)
                 return replace(expected, home=home, user=spec.ssh.user)
         if spec.provider == "local" and self.deployment.local_facts is not None:
             return self.deployment.local_facts

@@ -161,9 +161,9 @@ class Journal:
 
     def _token(self, kind: Kind, key: str) -> str:
         """On the disk before it is used; the same one as long as its call is not answered."""
-        known = self._open(kind, key)
-        if known:
-            return known.token
+        open_one = self._open(kind, key)
+        if open_one:
+            return open_one.token
         token = uuid.uuid4().hex
         with self._store.changing() as state:
             state.creations = (*state.creations, Creation(kind=kind, key=key, token=token))

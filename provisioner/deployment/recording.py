@@ -37,8 +37,8 @@ class Recording:
             raise  # nothing was printed that says why
         except HostError as error:
             if self._entries[host]:
-                told = f"the whole output is in {self._logs.path(host)}"
-                error.remedy = f"{error.remedy}; {told}" if error.remedy else told
+                where = f"the whole output is in {self._logs.path(host)}"
+                error.remedy = f"{error.remedy}; {where}" if error.remedy else where
             raise
         finally:
             with self._lock:

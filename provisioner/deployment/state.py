@@ -70,8 +70,8 @@ class Place(_Stored):
 
     def is_same(self, other: Place) -> bool:
         """Whether both are one place, as far as is known."""
-        known = self.account_id and other.account_id
-        return self == (other if known else other.model_copy(update={"account_id": self.account_id}))
+        both_known = self.account_id and other.account_id
+        return self == (other if both_known else other.model_copy(update={"account_id": self.account_id}))
 
 
 class Creation(_Stored):
@@ -277,15 +277,15 @@ def _from_1(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def _creations_of_1(intents: Mapping[str, Any], made: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
     """`intents` by their step's name, with what they made once; `made` by kind, with what of it was still there."""
-    creations, told = [], set()
+    creations, known_ids = [], set()
     for step, intent in intents.items():
         name, _, key = step.partition("/")
         kind = "instance" if name == "instances" else name
         ids = None if intent["ids"] is None else [id_ for id_ in intent["ids"] if id_ in made.get(kind, [])]
-        told |= set(ids or ())
+        known_ids |= set(ids or ())
         if ids != []:
             creations.append({"kind": kind, "key": key, "token": intent["token"], "ids": ids})
-    others = {kind: [id_ for id_ in ids if id_ not in told] for kind, ids in made.items()}
+    others = {kind: [id_ for id_ in ids if id_ not in known_ids] for kind, ids in made.items()}
     return creations + [{"kind": kind, "token": "", "ids": ids} for kind, ids in others.items() if ids]
 
 

@@ -89,14 +89,14 @@ def _pinning() -> Check:
 
 def _packages() -> Check:
     missing = [name for name in ("tensorflow", "pyspark") if importlib.util.find_spec(name) is None]
-    found = "both here" if not missing else f"missing: {', '.join(missing)}"
-    return Check("TensorFlow and Spark", not missing, found, "pip install 'provisioner[local]'")
+    text = "both here" if not missing else f"missing: {', '.join(missing)}"
+    return Check("TensorFlow and Spark", not missing, text, "pip install 'provisioner[local]'")
 
 
 def _simulator() -> Check:
     here = importlib.util.find_spec("asyncssh") is not None
-    found = "asyncssh is here" if here else "missing: asyncssh"
-    return Check("simulator", here, found, "pip install 'provisioner[simulator]'")
+    text = "asyncssh is here" if here else "missing: asyncssh"
+    return Check("simulator", here, text, "pip install 'provisioner[simulator]'")
 
 
 def _docker() -> Check:
@@ -104,18 +104,18 @@ def _docker() -> Check:
 
     path = Path(local_socket())
     ok = path.is_socket() and os.access(path, os.W_OK)
-    found = str(path) if ok else f"none that this login may use at {path}"
-    return Check("Docker engine", ok, found, "only `provisioner image` and runtime: docker on this machine need one")
+    text = str(path) if ok else f"none that this login may use at {path}"
+    return Check("Docker engine", ok, text, "only `provisioner image` and runtime: docker on this machine need one")
 
 
 def _bf16() -> Check:
     from provisioner.catalog import bf16_of
     from provisioner.hosts.facts import cpu_flags
 
-    found = bf16_of(cpu_flags(_CPUINFO.read_text() if _CPUINFO.exists() else ""))
+    flags = bf16_of(cpu_flags(_CPUINFO.read_text() if _CPUINFO.exists() else ""))
     return Check(
         "bfloat16 instructions",
-        bool(found),
-        ", ".join(found) or "none",
+        bool(flags),
+        ", ".join(flags) or "none",
         "local runs work, but bfloat16 will not be faster; rented hfc7 and hfg7 have them",
     )

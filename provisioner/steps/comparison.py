@@ -72,8 +72,8 @@ def _kind(spec: Spec, instances: Sequence[Instance]) -> Iterator[str]:
         if cloud.zones != "auto" and instance.zone not in cloud.zones:
             yield f"{who} in {instance.zone}, the inventory asks for {' or '.join(cloud.zones)}"
         if instance.spot != (cloud.spot is not None):
-            there, wanted = ("a", "none") if instance.spot else ("no", "one")
-            yield f"{who} {there} spot instance, the inventory asks for {wanted}"
+            is_now, asked = ("a", "none") if instance.spot else ("no", "one")
+            yield f"{who} {is_now} spot instance, the inventory asks for {asked}"
 
 
 def _making(spec: Spec, choice: InstanceChoice | None) -> Iterator[str]:

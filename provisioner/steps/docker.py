@@ -59,9 +59,9 @@ class DockerStep(HostStep):
         sudo = "" if facts.user == "root" else "sudo -n "
         is_root = not sudo or connection.run("sudo -n true", timeout_s=60, check=False).status == 0
         look = connection.run(LOOK_SCRIPT, timeout_s=60, check=False).output
-        found = obstacle(look, self._host.name, facts, chosen.conflicts if chosen else (), is_root=is_root)
-        if found:
-            raise HostError(found.what, found.remedy, host=self._host.name)
+        obstacle_there = obstacle(look, self._host.name, facts, chosen.conflicts if chosen else (), is_root=is_root)
+        if obstacle_there:
+            raise HostError(obstacle_there.what, obstacle_there.remedy, host=self._host.name)
         if chosen is None:
             raise self._unknown(facts)
         if not is_root:

@@ -80,8 +80,8 @@ class ImageStep(_ImageUser):
 
     def check(self) -> Finding:
         """Present when the engine has the tag."""
-        found = self._host.engine().image_id(self.tag)
-        return Finding(Presence.PRESENT, found) if found else ABSENT
+        image_id = self._host.engine().image_id(self.tag)
+        return Finding(Presence.PRESENT, image_id) if image_id else ABSENT
 
     def apply(self) -> None:
         """Pull, or build after pulling the base images; the digest goes into the deployment's folder."""
@@ -136,24 +136,24 @@ class ContainerStep(_ImageUser):
     def check(self) -> Finding:
         """Present when a container of this image runs under the name, with these rights, volumes and health check."""
         engine = self._host.engine()
-        found = engine.container(self.image.container)
-        if found is None:
+        container = engine.container(self.image.container)
+        if container is None:
             return ABSENT
-        difference = self._difference(found, engine.image_id(self.tag))
-        return Finding(Presence.ABSENT, difference) if difference else Finding(Presence.PRESENT, found.image_id)
+        difference = self._difference(container, engine.image_id(self.tag))
+        return Finding(Presence.ABSENT, difference) if difference else Finding(Presence.PRESENT, container.image_id)
 
-    def _difference(self, found: ContainerState, wanted_id: str | None) -> str:
-        if found.image_id != wanted_id:
-            return f"{found.name} is of another image, {found.image}: it is replaced"
-        if found.status != "running":
-            return f"{found.name} is {found.status}: it is started anew"
-        if found.privileged != self.image.privileged:
-            return f"{found.name} is {'' if found.privileged else 'not '}privileged: it is replaced"
-        if _plain(found.volumes) != _plain(self.image.volumes):
-            there = ", ".join(f"{outside} at {inside}" for outside, inside in found.volumes.items()) or "none"
-            return f"{found.name} has other volumes ({there}): it is replaced"
-        if found.health_check != self.request().health:
-            return f"{found.name} has another health check: it is replaced"
+    def _difference(self, container: ContainerState, wanted_id: str | None) -> str:
+        if container.image_id != wanted_id:
+            return f"{container.name} is of another image, {container.image}: it is replaced"
+        if container.status != "running":
+            return f"{container.name} is {container.status}: it is started anew"
+        if container.privileged != self.image.privileged:
+            return f"{container.name} is {'' if container.privileged else 'not '}privileged: it is replaced"
+        if _plain(container.volumes) != _plain(self.image.volumes):
+            there = ", ".join(f"{outside} at {inside}" for outside, inside in container.volumes.items()) or "none"
+            return f"{container.name} has other volumes ({there}): it is replaced"
+        if container.health_check != self.request().health:
+            return f"{container.name} has another health check: it is replaced"
         return ""
 
     def apply(self) -> None:
@@ -176,11 +176,11 @@ def reach_warnings(spec: Spec, image: ImageSpec) -> list[str]:
     Raises UsageError for what does not answer in the region, and for build arguments that the Dockerfile does not take,
     or needs and was not given.
     """
-    wanted = {"image.pull": image.pull} if image.pull else {}
+    sources = {"image.pull": image.pull} if image.pull else {}
     if image.build:
-        wanted |= {f"image.build_arguments.{name}": value for name, value in checked_arguments(image).items()}
+        sources |= {f"image.build_arguments.{name}": value for name, value in checked_arguments(image).items()}
     warnings: list[str] = []
-    for field, what in wanted.items():
+    for field, what in sources.items():
         if field == "image.pull" or field.endswith("_IMAGE"):
             registry = image.registry_mirror.partition("/")[0] if image.registry_mirror else registry_of(what)
             remedy = "name a registry that holds it under the same path in image.registry_mirror"

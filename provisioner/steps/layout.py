@@ -193,9 +193,12 @@ class Layout:
     def start_workers(self) -> RenderedFile:
         """start-workers.sh: a line for each worker, and before each run of equal ones the threads they may use."""
         facts = self.host.facts_or_expected
-        said = self.host.spec.workload.environment.get("OMP_NUM_THREADS")
+        given = self.host.spec.workload.environment.get("OMP_NUM_THREADS")
         groups = [
-            {"threads": shlex.quote(said) if said else threads, "cpus": [chosen.numactl for chosen in equal]}
+            {
+                "threads": shlex.quote(given) if given else threads,
+                "cpus": [chosen.numactl for chosen in equal],
+            }
             for threads, equal in groupby(self.worker_sets(), key=lambda chosen: chosen.physical_cores)
         ]
         text = render(

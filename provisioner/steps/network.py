@@ -48,10 +48,10 @@ class _NetworkStep(Step):
 
     def id(self) -> str:
         """The id to use in other calls: the given one, or ours as it was found or made."""
-        known = self.given or self._id
-        if not known:
+        id_ = self.given or self._id
+        if not id_:
             raise StateError(f"the {self.kind} does not exist yet")
-        return known
+        return id_
 
     def _create(self, call: Callable[[str], str]) -> str:
         (self._id,) = self._access.journal.create(self.kind, "", lambda token: [call(token)])

@@ -143,13 +143,13 @@ def _none_of(refusals: Sequence[tuple[Candidate, NoCapacityError]]) -> NoCapacit
     by_reason: dict[str, list[tuple[Candidate, NoCapacityError]]] = {}
     for candidate, error in refusals:
         by_reason.setdefault(error.reason or error.message, []).append((candidate, error))
-    told = "; ".join(
+    reasons = "; ".join(
         alike[0][1].message if len(alike) == 1 else f"{reason}, for {_in_words(candidate for candidate, _ in alike)}"
         for reason, alike in by_reason.items()
     )
     remedies = "; or ".join(dict.fromkeys(error.remedy for error in errors if error.remedy))
     return NoCapacityError(
-        f"none of the {len(errors)} candidates can be had ({told})" if len(errors) != 1 else told,
+        f"none of the {len(errors)} candidates can be had ({reasons})" if len(errors) != 1 else reasons,
         remedies or "add instance types or zones to the inventory, or try another region or a later hour",
     )
 

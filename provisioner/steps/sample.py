@@ -51,11 +51,11 @@ class SampleLog:
 
     def event(self, text: str) -> dict[str, Any] | None:
         """The interval that this line ends, if it does."""
-        found = _ITERATION.search(text)
-        if not found:
+        iteration = _ITERATION.search(text)
+        if not iteration:
             return None
-        self._iterations = int(found[1])
-        records, seconds, loss = (float(found[group]) for group in (2, 3, 5))
+        self._iterations = int(iteration[1])
+        records, seconds, loss = (float(iteration[group]) for group in (2, 3, 5))
         self._loss = loss if math.isfinite(loss) else None
         self._interval.add(records, seconds)
         if self._iterations > self._work.warmup_steps:

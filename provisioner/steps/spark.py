@@ -227,14 +227,14 @@ class WorkersStep(SparkStep):
 
     def check(self) -> Finding:
         """Present when the master counts them alive, and jps does too where there is one (the paper's step 3.5)."""
-        wanted = len(self.layout.worker_sets())
+        number = len(self.layout.worker_sets())
         page = master_page(self._first)
         alive = self._alive(page)
-        if alive != wanted:
-            return Finding(Presence.ABSENT, f"the master sees {alive} of {wanted} workers")
+        if alive != number:
+            return Finding(Presence.ABSENT, f"the master sees {alive} of {number} workers")
         running = self._running()
-        if running is not None and running != wanted:
-            return Finding(Presence.ABSENT, f"jps counts {running} of {wanted} workers")
+        if running is not None and running != number:
+            return Finding(Presence.ABSENT, f"jps counts {running} of {number} workers")
         return Finding(Presence.PRESENT, f"{alive} alive")
 
     def _alive(self, page: dict[str, Any] | None) -> int:
@@ -250,14 +250,14 @@ class WorkersStep(SparkStep):
     def apply(self) -> None:
         """Stop what is left of an earlier start, start all, wait until they are counted."""
         layout = self.layout
-        wanted = len(layout.worker_sets())
+        number = len(layout.worker_sets())
         self.stop(layout.worker_pids)
         self._host.shell().run(f"bash {shlex.quote(layout.start_workers().path)}", timeout_s=60)
         finding = self._wait_until_present()
         if finding.presence is not Presence.PRESENT:
             raise HostError(
                 f"not all Spark workers came up on {self._host.name} in {READY_DEADLINE_S:.0f} s: {finding.detail}",
-                f"{wanted} workers need memory for as many Java processes; their log's last lines follow",
+                f"{number} workers need memory for as many Java processes; their log's last lines follow",
                 host=self._host.name,
                 tail=self._log_tail(layout.worker_log),
             )

@@ -109,9 +109,9 @@ class TrainStep(HostStep):
             )
         measurement = events.measurement(summary)
         self._again = False
-        told = {field: value for field, value in summary.items() if field != "variables"}
+        figures = {field: value for field, value in summary.items() if field != "variables"}
         environment = {**self._environment(), "variables": _variables(summary.get("variables"))}
-        results.keep({"key": self.script.key, "run": run, **told, "environment": environment})
+        results.keep({"key": self.script.key, "run": run, **figures, "environment": environment})
         self._host.shell().run(background.forget(self._folder))
         self._tell(summary_words(measurement))
 
