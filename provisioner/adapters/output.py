@@ -68,7 +68,7 @@ class LineSplitter:
 def completed(name: str, command: str, status: int, splitter: LineSplitter, *, check: bool) -> Completed:
     """The result of a command that ended on host `name`. Raises CommandError for a failed one when `check` is set."""
     if check and status != 0:
-        how = f"ended with status {status}" if status > 0 else "ended without a status: a signal ended it"
+        how = f"ended with status {status}" if status > 0 else "ended, by a signal or without telling a status"
         raise CommandError(
             f"{name}: `{shortened(command)}` {how}",
             "its last lines say why",

@@ -58,6 +58,14 @@ def test_a_failure_is_an_error_only_when_asked_for() -> None:
     assert (caught.value.status, caught.value.tail, caught.value.host) == (3, ("no such thing",), "h")
 
 
+def test_a_command_without_a_status_is_not_said_to_have_one() -> None:
+    """SSH has none for a command that a signal ended, nor from a server that tells none."""
+    _, splitter = fed(b"working\n")
+    with pytest.raises(CommandError, match="h: `work` ended, by a signal or without telling a status") as caught:
+        completed("h", "work", -1, splitter, check=True)
+    assert caught.value.tail == ("working",)
+
+
 def test_long_commands_are_named_by_their_beginning() -> None:
     assert shortened("\n  one\ntwo") == "one"
     assert shortened("x" * 81) == "x" * 77 + "..."
