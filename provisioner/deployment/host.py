@@ -82,7 +82,9 @@ class Host:
         """The deployment's folder where Spark runs: in the login's home, or where the image has room for it."""
         if self.spec.runtime == "docker":
             return self.deployment.container_image.work_dir + "/provisioner"
-        return f"{self.facts_or_expected.home}/provisioner/{self.spec.name}"
+        # Whoever is connected can know the home, and must: below the one to expect, somebody else's may be.
+        facts = self.facts_or_expected if self._connection is None else self.facts()
+        return f"{facts.home}/provisioner/{self.spec.name}"
 
     # ------------------------------------------------------------------------------------------------- address
 

@@ -331,6 +331,14 @@ def test_each_distribution_ends_with_all_programs_or_is_refused(script: Script, 
 # ------------------------------------------------------------------------------------------------ folders
 
 
+def test_who_is_connected_never_takes_the_home_to_expect(host: FakeHost) -> None:
+    """The one to expect is another's, or nobody's."""
+    made = bench(host)
+    assert made.session.host("a").work_folder == "/root/provisioner/demo"
+    made.session.host("a").connection()
+    assert made.session.host("a").work_folder == f"{host.home}/provisioner/demo"
+
+
 def test_everything_of_a_deployment_is_below_one_folder(host: FakeHost) -> None:
     made = bench(host)
     made.session.host("a").facts()
