@@ -8,7 +8,7 @@ import typer
 
 from provisioner.cli.console import raw_line
 from provisioner.cli.options import Container, Host, Name
-from provisioner.errors import UsageError
+from provisioner.errors import CommandError, UsageError
 
 
 def exec_(context: typer.Context, name: Name, host: Host = None, container: Container = False) -> None:
@@ -23,4 +23,11 @@ def exec_(context: typer.Context, name: Name, host: Host = None, container: Cont
         raw_line(f"[{of}] {text}" if of else text)  # as the host prints it: it is a person's own command
 
     statuses = execute(name, command, show, host=host, container=container)
+    unknown = sorted(each for each, status in statuses.items() if status < 0)
+    if unknown:
+        raise CommandError(
+            f"what became of the command on {', '.join(unknown)} is not known: it ended, by a signal or without telling"
+            " a status",
+            "look there what it did before you run it again",
+        )
     raise typer.Exit(next(filter(None, statuses.values()), 0))

@@ -222,6 +222,32 @@ def _without_asyncssh(tmp_path: Path) -> str:
 
 
 @pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"nonsense", "Expecting value"),
+        (b"\xff", "can't decode byte 0xff"),
+        (b"5", "not iterable"),
+        (b"[1]", "a fault is an object with kind"),
+        (b'{"kind": "rain"}', "no fault of kind 'rain'"),
+    ],
+)
+def test_a_file_of_faults_that_holds_none_is_named(content: bytes, why: str, tmp_path: Path) -> None:
+    (tmp_path / "faults.json").write_bytes(content)
+    done = provisioner("simulator", "serve", "--faults", tmp_path / "faults.json")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"provisioner: {tmp_path / 'faults.json'} is not a JSON list of faults: ")
+    assert why in done.err
+
+
+def test_a_file_of_faults_that_is_not_there_is_named(tmp_path: Path) -> None:
+    done = provisioner("simulator", "serve", "--faults", tmp_path / "none.json")
+    assert (done.code, done.err) == (
+        2,
+        f"provisioner: {tmp_path / 'none.json'} could not be read: No such file or directory\n",
+    )
+
+
+@pytest.mark.parametrize(
     "words", [["up", ROOT / "inventories/simulated.yaml", "--yes"], ["simulator", "serve"]], ids=["up", "serve"]
 )
 def test_without_the_simulators_extra_it_is_named(words: list[object], without_asyncssh: str) -> None:

@@ -96,6 +96,26 @@ def test_report_in_every_other_format(tmp_path: Path) -> None:
     assert "<td>1.700</td>" in (tmp_path / "mine.html").read_text()
 
 
+@pytest.mark.parametrize("output_format", ["table", "json", "csv", "md", "html"])
+@pytest.mark.parametrize(
+    "encoding", [{"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, {"PYTHONIOENCODING": "latin-1"}]
+)
+def test_report_for_an_output_that_is_not_utf8(encoding: dict[str, str], output_format: str, tmp_path: Path) -> None:
+    """A cron job, an old terminal: what it cannot show is shown escaped."""
+    deployed(results=[result("float32", 10.0, host={"cpu": "\u81f3\u5f3a", "isa": [], "cores": 2})])
+    done = subprocess.run(
+        command("report", "mine", "--format", output_format),
+        env=environment(**encoding),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"10.0" in done.stdout
+    assert b"\\u81f3\\u5f3a" in done.stdout
+
+
 def test_report_of_what_was_removed_is_still_there() -> None:
     store = deployed(results=BOTH)
     opening.ended(store)
@@ -313,6 +333,13 @@ def test_one_may_look_while_another_works() -> None:
         assert provisioner("exec", "mine", "--", "true").code == 0
 
 
+def test_exec_of_a_command_that_tells_no_status_says_so() -> None:
+    deployed()
+    done = provisioner("exec", "mine", "--", "echo before; kill -9 $$")
+    assert (done.code, done.out) == (1, "before\n")
+    assert "what became of the command on localhost is not known" in done.err
+
+
 # ------------------------------------------------------------------------------------------------ down, run
 
 
@@ -330,6 +357,17 @@ def test_down_of_a_machine_that_is_not_ours_leaves_results_and_nothing_else() ->
     assert all(secret not in path.read_text() for path in store.folder.rglob("*") if path.is_file())
     assert provisioner("report", "mine").code == 0
     assert provisioner("down", "mine", "--yes").code == 0
+
+
+def test_down_can_be_told_to_forget_the_machine_that_it_runs_on() -> None:
+    """It is a host that is no instance, and one that can be cleaned up: nothing is forgotten."""
+    work = deployed(results=BOTH).folder / "host/provisioner/mine"
+    work.mkdir(parents=True)
+    done = provisioner("down", "mine", "--yes", "--forget-hosts")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.endswith("Stopped Spark and removed its folder on localhost.\n")
+    assert not work.parent.exists()
+    assert provisioner("status", "mine", "--json").json["state"] == "removed"
 
 
 def test_down_with_json_says_what_was_removed() -> None:
