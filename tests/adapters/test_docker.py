@@ -202,6 +202,12 @@ class _Handler(BaseHTTPRequestHandler):
                 "ExitCode": 127 if dies else 0,
             }
             self._answer(None, 204)
+        elif match := re.fullmatch(r"POST /containers/(.+)/rename", what):
+            name = parse_qs(path.partition("?")[2])["name"][0]
+            renamed = engine.containers[match[1]]
+            engine.containers = {key: one for key, one in engine.containers.items() if one is not renamed}
+            engine.containers |= {name: renamed, match[1]: renamed}
+            self._answer(None, 204)
         elif re.fullmatch(r"GET /containers/(.+)/logs", what):
             self._text(b"bash: not found\r\n")  # bare, since the container has a terminal
         elif match := re.fullmatch(r"DELETE /containers/(.+)", what):
@@ -803,6 +809,19 @@ def test_a_volume_that_cannot_be_given_is_said_with_the_remedy(
     with pytest.raises(HostError, match="could not be given to its user nobody-of-this-name") as caught:
         engine.start(ContainerRequest("one", "spark:1", volumes={"/model": str(tmp_path / "home")}))
     assert "chown" in caught.value.remedy
+    assert engine.container("one") is None, "it would be taken for one that is ready"
+    fake.user = ""
+    engine.start(ContainerRequest("one", "spark:1"))
+    assert sorted(name for name in fake.containers if not name.startswith("id-")) == ["one"]
+
+
+def test_what_was_left_while_it_started_is_removed_with_it(engine: DockerEngine, fake: FakeEngine) -> None:
+    """A process that was killed before the container had its name."""
+    engine.start(ContainerRequest("one", "spark:1"))
+    fake.containers["one-starting"] = dict(fake.containers["one"], Id="id-2")
+    fake.containers["id-2"] = fake.containers["one-starting"]
+    engine.remove("one")
+    assert fake.containers == {}
 
 
 def test_start_replaces_our_own_container(engine: DockerEngine, fake: FakeEngine) -> None:

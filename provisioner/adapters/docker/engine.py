@@ -228,6 +228,7 @@ class DockerEngine:
     def start(self, request: ContainerRequest) -> None:
         """As ports.Engine.start: `docker run -itd --net=host`, and again after the host restarts.
 
+        It gets its name last: whatever ends this before leaves none that could be taken for a container that is ready.
         Raises HostError when a container of that name is there that we did not start, or when the new one ends at once.
         """
         container = self._inspect(request.name)
@@ -242,7 +243,7 @@ class DockerEngine:
             client = self._client()
             created = client.create_container(
                 request.image,
-                name=request.name,
+                name=_provisional(request.name),
                 tty=True,
                 stdin_open=True,
                 detach=True,
@@ -272,6 +273,8 @@ class DockerEngine:
                 )
 
         self._hand_over(created["Id"], str(container["Config"].get("User") or ""), request)
+        with self._translated(f"name the container {request.name}"):
+            client.rename(created["Id"], request.name)
 
     def _hand_over(self, container_id: str, user: str, request: ContainerRequest) -> None:
         """Give the volumes that Docker made, which are root's and empty, to the user that the image runs as.
@@ -296,11 +299,12 @@ class DockerEngine:
 
     def remove(self, name: str) -> None:
         """As ports.Engine.remove; a container that we did not start stays."""
-        container = self._inspect(name)
-        if container is None or not _is_ours(container):
-            return
-        with suppress(MissingError), self._translated(f"remove {name}"):  # somebody may be faster
-            self._client().remove_container(container["Id"], force=True, v=True)
+        for each in (_provisional(name), name):
+            container = self._inspect(each)
+            if container is None or not _is_ours(container):
+                continue
+            with suppress(MissingError), self._translated(f"remove {each}"):  # somebody may be faster
+                self._client().remove_container(container["Id"], force=True, v=True)
 
     def shell(self, name: str) -> ContainerShell:
         """As ports.Engine.shell."""
@@ -365,6 +369,11 @@ def _health_command(check: Mapping[str, Any]) -> str:
     """The command of a check as `_healthcheck` writes it; "" for none, and for one of another form."""
     kind, *words = check.get("Test") or [""]
     return str(words[0]) if kind == "CMD-SHELL" and len(words) == 1 else ""
+
+
+def _provisional(name: str) -> str:
+    """The name of a container until it is ready."""
+    return f"{name}-starting"
 
 
 def _is_ours(container: Mapping[str, Any]) -> bool:
