@@ -113,6 +113,11 @@ def ended_processes(folder: str) -> str:
     )
 
 
+def is_running(word: str, pid_file: str) -> str:
+    """Succeed when the process whose id the file holds runs, and still has this word in its command line."""
+    return f'grep -qs {word} "/proc/$(cat {shlex.quote(pid_file)} 2>/dev/null)/cmdline"'
+
+
 def _alive(folder: str) -> str:
     """Whether the noted process runs and is still that program: ids are used again after a restart."""
     inside = shlex.quote(folder)

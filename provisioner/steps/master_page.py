@@ -5,13 +5,13 @@ from __future__ import annotations
 import http.client
 import json
 import re
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from provisioner.deployment.host import Host
 from provisioner.errors import ProvisionerError
+from provisioner.steps import background
 from provisioner.steps.layout import Layout
 
 
@@ -69,8 +69,8 @@ def is_ours(first: Host, page: Mapping[str, Any]) -> bool:
     layout = Layout(first, first)
     if page.get("url") != layout.master_url:
         return False
-    lives = f'grep -qs deploy.master "/proc/$(cat {shlex.quote(layout.master_pids)} 2>/dev/null)/cmdline"'
-    return first.shell().run(lives, check=False).status == 0
+    look = background.is_running("deploy.master", layout.master_pids)
+    return first.shell().run(look, check=False).status == 0
 
 
 def page_address(first: Host) -> str:

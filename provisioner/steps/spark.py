@@ -69,9 +69,8 @@ class SparkStep(HostStep):
             )
 
     def lives(self, word: str, pid_file: str) -> bool:
-        """Whether the process whose id the file holds runs, and still is the one with this word in its command line."""
-        look = f'grep -qs {word} "/proc/$(cat {shlex.quote(pid_file)} 2>/dev/null)/cmdline"'
-        return self._host.shell().run(look, check=False).status == 0
+        """As background.is_running, on this host."""
+        return self._host.shell().run(background.is_running(word, pid_file), check=False).status == 0
 
     def check_ports(self, *ports: int) -> None:
         """Raises HostError when one is taken: Spark would move to the next one, where nobody looks for it."""

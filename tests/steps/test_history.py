@@ -41,25 +41,19 @@ def test_it_is_started_once_and_ended(tmp_path: Path) -> None:
     assert step.check() == ABSENT
 
 
-def test_a_port_that_another_program_has_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [MasterStep, HistoryStep])
+def test_a_port_that_another_program_has_is_told_before_the_training_too(
+    tmp_path: Path, kind: type[MasterStep | HistoryStep]
+) -> None:
     """It would take the next one, and the tunnel would lead to somebody else's pages."""
     made = bench(tmp_path, "a")
     host = made.connector.hosts["a"]
     host.answers = [("ss .*:18080", '"java",pid=7\n')]
     host.pages["192.0.2.1", 18080] = "somebody's"
-    step = HistoryStep(*2 * made.session.hosts)
+    step = kind(*2 * made.session.hosts)
     with pytest.raises(HostError, match=r'port 18080 of a is in use by another program \("java",pid=7\)'):
         step.apply()
     assert step.check() == ABSENT
-
-
-def test_a_port_that_is_taken_is_told_before_the_training(tmp_path: Path) -> None:
-    made = bench(tmp_path, "a")
-    host = made.connector.hosts["a"]
-    host.answers = [("ss .*:18080", '"java",pid=7\n')]
-    host.pages["192.0.2.1", 18080] = "somebody's"
-    with pytest.raises(HostError, match="port 18080 of a is in use by another program"):
-        MasterStep(*2 * made.session.hosts).apply()
 
 
 def test_it_comes_last_and_on_the_first_host_alone(tmp_path: Path) -> None:
